@@ -14,6 +14,13 @@ export interface SegmentNodes {
   readonly nodes: Uint32Array<ArrayBuffer>;
   /** A guess at the Fiedler vector, one value a node of the segment. */
   readonly start?: Float32Array<ArrayBuffer>;
+  /**
+   * Prefer the cut that continues `start` (the last frame's) over a new one that is hardly better,
+   * so that two eigenvectors of nearly equal value do not take turns from frame to frame.
+   */
+  readonly hold?: boolean;
+  /** Fewest nodes that either part may have. Default 1. */
+  readonly minPart?: number;
 }
 
 /** The best bipartition that the Fiedler vector of a segment offers. */

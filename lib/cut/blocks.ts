@@ -1,0 +1,120 @@
+/**
+ * Small dense algebra on tall row-major blocks `[n, r]`, in float64 where it accumulates.
+ *
+ * @module
+ */
+import { symmetricEigen } from "./small_eigen.ts";
+
+/** XᵀX of a block, `[r, r]`, full. */
+export function gram(x: Float32Array, n: number, r: number): Float64Array {
+  const out = new Float64Array(r * r);
+  for (let i = 0; i < n; i++) {
+    const row = i * r;
+    for (let a = 0; a < r; a++) {
+      const xa = x[row + a]!;
+      const base = a * r;
+      for (let b = a; b < r; b++) out[base + b]! += xa * x[row + b]!;
+    }
+  }
+  for (let a = 0; a < r; a++) for (let b = 0; b < a; b++) out[a * r + b] = out[b * r + a]!;
+  return out;
+}
+
+/** X·W, W given by columns as rows of `w` `[s, r]`; the result is `[n, s]`. */
+export function combine(
+  x: Float32Array,
+  n: number,
+  r: number,
+  w: Float64Array,
+  s: number,
+): Float32Array<ArrayBuffer> {
+  const out = new Float32Array(n * s);
+  for (let i = 0; i < n; i++) {
+    const row = i * r;
+    for (let j = 0; j < s; j++) {
+      const base = j * r;
+      let sum = 0;
+      for (let a = 0; a < r; a++) sum += x[row + a]! * w[base + a]!;
+      out[i * s + j] = sum;
+    }
+  }
+  return out;
+}
+
+/** Directions of a block below this share of its largest variance are noise of float32. */
+const NOISE = 1e-9;
+
+/**
+ * An orthonormal basis of a block's columns, strongest first, by the eigenvectors
+ * of its Gram matrix, applied twice because one pass loses half the digits.
+ *
+ * @param rank most columns to keep; fewer are kept where the block has fewer directions.
+ */
+export function orthonormalise(
+  x: Float32Array,
+  n: number,
+  r: number,
+  rank = r,
+): { basis: Float32Array<ArrayBuffer>; rank: number } {
+  let block = x as Float32Array<ArrayBuffer>;
+  let columns = r;
+  for (let pass = 0; pass < 2; pass++) {
+    const { values, vectors } = symmetricEigen(gram(block, n, columns), columns);
+    let keep = 0;
+    while (keep < Math.min(rank, columns) && values[keep]! > NOISE * values[0]!) keep++;
+    for (let j = 0; j < keep; j++) {
+      const scale = 1 / Math.sqrt(values[j]!);
+      for (let a = 0; a < columns; a++) vectors[j * columns + a]! *= scale;
+    }
+    block = combine(block, n, columns, vectors, keep);
+    columns = keep;
+  }
+  return { basis: block, rank: columns };
+}
+
+/** Removes from each column of `x` `[n, s]` its part in the span of an orthonormal `basis` `[n, r]`, in place. */
+export function deflate(x: Float32Array, s: number, basis: Float32Array, n: number, r: number): void {
+  const inner = new Float64Array(r * s);
+  for (let i = 0; i < n; i++) {
+    for (let a = 0; a < r; a++) {
+      const v = basis[i * r + a]!;
+      for (let j = 0; j < s; j++) inner[a * s + j]! += v * x[i * s + j]!;
+    }
+  }
+  for (let i = 0; i < n; i++) {
+    for (let a = 0; a < r; a++) {
+      const v = basis[i * r + a]!;
+      for (let j = 0; j < s; j++) x[i * s + j]! -= v * inner[a * s + j]!;
+    }
+  }
+}
+
+/** Puts two blocks side by side: `[n, r]` and `[n, s]` to `[n, r + s]`. */
+export function beside(
+  x: Float32Array,
+  r: number,
+  y: Float32Array,
+  s: number,
+  n: number,
+): Float32Array<ArrayBuffer> {
+  const out = new Float32Array(n * (r + s));
+  for (let i = 0; i < n; i++) {
+    out.set(x.subarray(i * r, i * r + r), i * (r + s));
+    out.set(y.subarray(i * s, i * s + s), i * (r + s) + r);
+  }
+  return out;
+}
+
+/** Columns `from` to `to` of a block `[n, r]`. */
+export function columnsOf(
+  x: Float32Array,
+  n: number,
+  r: number,
+  from: number,
+  to: number,
+): Float32Array<ArrayBuffer> {
+  const s = to - from;
+  const out = new Float32Array(n * s);
+  for (let i = 0; i < n; i++) out.set(x.subarray(i * r + from, i * r + to), i * s);
+  return out;
+}

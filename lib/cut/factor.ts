@@ -1,0 +1,149 @@
+/**
+ * The low-rank factor of the adjacency.
+ *
+ * With V an orthonormal basis of the leading right singular space of M,
+ * A = M·Mᵀ ≈ F·Fᵀ where F = M·V is N×r. Nothing of size N² is touched once F is
+ * there: degrees, Fiedler vectors and every threshold's NCut of every segment come
+ * from its rows. How far F may be trusted is the share of tr A = ‖M‖² that it
+ * holds; what it misses is measured each frame by random probes orthogonal to V.
+ *
+ * @module
+ */
+import { gaussian } from "../random.ts";
+import { backward, forward, type Tally } from "../walk/tally.ts";
+import { beside, columnsOf, combine, deflate, gram, orthonormalise } from "./blocks.ts";
+import { symmetricEigen } from "./small_eigen.ts";
+
+/** A ≈ F·Fᵀ of one frame. */
+export interface Factor {
+  readonly n: number;
+  /** r, the number of columns. */
+  readonly rank: number;
+  /** F, `[N, r]` row-major. */
+  readonly rows: Float32Array<ArrayBuffer>;
+  /** V, `[N, r]` row-major with orthonormal columns: where the next frame starts. */
+  readonly basis: Float32Array<ArrayBuffer>;
+  /** A_ii, `[N]`: ‖F_i‖² and the probes' estimate of the rest. */
+  readonly diagonal: Float32Array<ArrayBuffer>;
+  /** ‖F‖² / tr A. */
+  readonly traceShare: number;
+}
+
+/** Share of the trace from which the factor's partition is the exact one's (measured: identity of F and A above it). */
+export const ENOUGH_TRACE = 0.95;
+
+/** Probes that estimate what the factor misses; their error is a fraction of the missing 5 %. */
+const PROBES = 8;
+
+/** Columns that a sketch has beyond the rank it is asked for, so that the last directions kept are good ones. */
+const OVERSAMPLING = 16;
+
+/** A started factor keeps a little more than needed, so that small changes do not force a new start. */
+const HEADROOM = 0.01;
+
+/** Ranks tried, in order. */
+const RANKS = [64, 96, 128, 192, 256] as const;
+
+/**
+ * The factor from nothing: a randomised sketch of M's row space, one power
+ * iteration, truncated to the rank that holds {@linkcode ENOUGH_TRACE}.
+ *
+ * Costs 4·k·(r + 16) products. Grows r while that is cheaper than `maxRank` allows.
+ * @returns the factor; its `traceShare` is below {@linkcode ENOUGH_TRACE} where no rank tried reached it.
+ */
+export async function sketchFactor(
+  tally: Tally,
+  steps: number,
+  { maxRank = 192, seed = 1 }: { maxRank?: number; seed?: number } = {},
+): Promise<Factor> {
+  const n = tally.walk.n;
+  let best: Factor | undefined;
+  for (const wanted of RANKS) {
+    if (best && wanted > maxRank) break;
+    const columns = Math.min(n, wanted + OVERSAMPLING);
+    const omega = gaussian(n * columns, seed + wanted);
+    const word = backward(steps) + forward(steps) + backward(steps);
+    const [sketch] = await tally.products([{ block: omega, columns, word }]);
+    const { basis, rank } = orthonormalise(sketch!, n, columns);
+    const factor = await project(tally, steps, basis, rank, seed + wanted + 1);
+    best = truncate(factor, Math.min(n, wanted));
+    if (best.traceShare >= ENOUGH_TRACE || columns === n) break;
+    // The share grows slowly with the rank where P is peaked: give up early rather than try them all.
+    if (best.traceShare < 0.6) break;
+  }
+  return best!;
+}
+
+/**
+ * The factor from the last frame's basis: one pass over P, k·(r + 8) products.
+ * Where the basis has grown stale it is renewed by half a subspace iteration,
+ * V ← orth(Mᵀ·F), at 2·k·r products more.
+ */
+export async function continueFactor(
+  tally: Tally,
+  steps: number,
+  basis: Float32Array<ArrayBuffer>,
+  seed: number,
+): Promise<Factor> {
+  const n = tally.walk.n;
+  const rank = basis.length / n;
+  const factor = await project(tally, steps, basis, rank, seed);
+  if (factor.traceShare >= ENOUGH_TRACE) return factor;
+  const [renewed] = await tally.products([{ block: factor.rows, columns: rank, word: backward(steps) }]);
+  const next = orthonormalise(renewed!, n, rank);
+  return project(tally, steps, next.basis, next.rank, seed + 1);
+}
+
+/** F = M·V, with probes beside V that measure what V misses. */
+async function project(
+  tally: Tally,
+  steps: number,
+  basis: Float32Array<ArrayBuffer>,
+  rank: number,
+  seed: number,
+): Promise<Factor> {
+  const n = tally.walk.n;
+  const probes = rank < n ? PROBES : 0;
+  const random = gaussian(n * probes, seed);
+  deflate(random, probes, basis, n, rank);
+  const columns = rank + probes;
+  const [block] = await tally.products([{
+    block: beside(basis, rank, random, probes, n),
+    columns,
+    word: forward(steps),
+  }]);
+  const rows = columnsOf(block!, n, columns, 0, rank);
+  const diagonal = new Float32Array(n);
+  let held = 0;
+  let missed = 0;
+  for (let i = 0; i < n; i++) {
+    let inside = 0;
+    let outside = 0;
+    for (let a = 0; a < rank; a++) inside += block![i * columns + a]! ** 2;
+    for (let a = rank; a < columns; a++) outside += block![i * columns + a]! ** 2 / probes;
+    diagonal[i] = inside + outside;
+    held += inside;
+    missed += outside;
+  }
+  return { n, rank, rows, basis, diagonal, traceShare: held / (held + missed) };
+}
+
+/** Turns F and V into their principal directions and keeps as few as hold enough of the trace. */
+function truncate(factor: Factor, most: number): Factor {
+  const { n, rank, rows, basis, diagonal, traceShare } = factor;
+  const { values, vectors } = symmetricEigen(gram(rows, n, rank), rank);
+  let held = 0;
+  for (const value of values) held += value;
+  const total = held / traceShare;
+  let keep = 0;
+  let share = 0;
+  while (keep < Math.min(most, rank) && share < ENOUGH_TRACE + HEADROOM) share += values[keep++]! / total;
+  return {
+    n,
+    rank: keep,
+    rows: combine(rows, n, rank, vectors, keep),
+    basis: combine(basis, n, rank, vectors, keep),
+    diagonal,
+    traceShare: share,
+  };
+}
