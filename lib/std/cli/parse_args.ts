@@ -9,7 +9,7 @@ import { parseArgs as nodeParseArgs } from "node:util";
 
 /** Options of {@linkcode parseArgs}. */
 export interface ParseOptions {
-  /** Names that take a value. */
+  /** Names that take a value; `"_"` keeps positionals as they were written. */
   string?: readonly string[];
   /** Names that take none. */
   boolean?: readonly string[];
@@ -32,7 +32,8 @@ export type Args = { _: string[] } & Record<string, unknown>;
 export function parseArgs(args: readonly string[], options: ParseOptions = {}): Args {
   const { string = [], boolean = [], collect = [], negatable = [], alias = {}, unknown } = options;
   const canonical = new Map<string, string>();
-  for (const name of [...string, ...boolean]) canonical.set(name, name);
+  // "_" asks that positionals stay strings, which they always do here.
+  for (const name of [...string, ...boolean]) if (name !== "_") canonical.set(name, name);
   for (const [name, others] of Object.entries(alias)) {
     for (const other of typeof others === "string" ? [others] : others) canonical.set(other, name);
   }
@@ -55,14 +56,16 @@ export function parseArgs(args: readonly string[], options: ParseOptions = {}): 
   });
   const result: Args = { _: [] };
   const put = (name: string, value: unknown) => {
-    if (collect.includes(name)) {
-      (result[name] = (result[name] as unknown[] | undefined) ?? [] as unknown[],
-        (result[name] as unknown[]).push(value));
-    } else result[name] = value;
+    if (!collect.includes(name)) result[name] = value;
+    else result[name] = [...(result[name] as unknown[] | undefined) ?? [], value];
   };
+  let ended = false;
   for (const token of tokens) {
+    ended ||= token.kind === "option-terminator";
     if (token.kind === "positional") {
-      if (!unknown || token.value === "-" || unknown(token.value) !== false) result._.push(token.value);
+      if (!unknown || ended || token.value === "-" || unknown(token.value) !== false) {
+        result._.push(token.value);
+      }
       continue;
     }
     if (token.kind !== "option") continue;
@@ -80,7 +83,7 @@ export function parseArgs(args: readonly string[], options: ParseOptions = {}): 
       }
       continue;
     }
-    put(name, takesValue.has(name) ? token.value ?? "" : true);
+    put(name, takesValue.has(name) ? token.value ?? "" : token.value !== "false");
   }
   for (const [name, value] of Object.entries(options.default ?? {})) {
     if (!(name in result)) result[name] = value;
