@@ -44,6 +44,39 @@ export interface VideoInfo {
   /** Kinds of the source's other streams that an output could keep. */
   readonly audioStreams: number;
   readonly subtitleStreams: number;
+  /** Colours of the frames, as the tags of an encoded output should say them. */
+  readonly color?: FrameColor;
+  /** Where an output can copy sound, subtitles, chapters and metadata from; unset for pipes and pictures. */
+  readonly origin?: Origin;
+  /** Lines for the person at the prompt: tone-mapped, interlaced, guessed. */
+  readonly notes?: readonly string[];
+}
+
+/** Colours of RGB frames, in ffmpeg's names. */
+export interface FrameColor {
+  /** Matrix with which an encoder should go back to YUV: the source's, or the one that was guessed. */
+  readonly matrix: "bt709" | "smpte170m" | "bt470bg" | "bt2020nc";
+  readonly primaries?: string;
+  readonly transfer?: string;
+}
+
+/** The file or URL behind a source, for the streams that are not decoded. */
+export interface Origin {
+  /** ffmpeg's input arguments up to and with `-i`, the seek included. */
+  readonly inputArgs: readonly string[];
+  /** Name for messages. */
+  readonly name: string;
+  readonly streams: readonly OriginStream[];
+  /** True where frames end before the source does (`--end`, `--frames`, a shard). */
+  readonly trimmed: boolean;
+}
+
+/** One stream of a container. */
+export interface OriginStream {
+  readonly index: number;
+  readonly kind: "video" | "audio" | "subtitle" | "data" | "attachment";
+  /** ffmpeg's name of the codec. */
+  readonly codec: string;
 }
 
 /** A stream of frames with constant memory: a frame is decoded when it is asked for. */

@@ -1,0 +1,26 @@
+/**
+ * Video in: files, URLs, pictures, picture sequences and pipes, decoded by ffmpeg into RGB frames.
+ *
+ * ```ts ignore
+ * const source = await openVideo("clip.mp4", { start: 2, frames: 100 });
+ * for await (const frame of source.frames()) console.log(frame.index, frame.pts, frame.data.length);
+ * await source.close();
+ * ```
+ *
+ * | function | gives |
+ * |---|---|
+ * | {@linkcode openVideo}`(input, options)` | a {@linkcode VideoSource} of anything that ffmpeg reads; `"-"` is stdin |
+ * | {@linkcode parseSize}`("640x360")` | a checked size, for `--size` |
+ * | {@linkcode parseRate}`("30000/1001")` | a checked frame rate, for `--fps` |
+ * | {@linkcode ptsSeconds}`(info, pts)` | a frame's time in seconds |
+ *
+ * Frames are read when they are asked for, at most two ahead. `frames()` ends by itself at the end of the
+ * stream; breaking out of it, or `close()`, ends the decoder. A stream that ends too early gives all its
+ * whole frames first, then throws. Times are relative to the start of the file, or to `start`.
+ *
+ * @module
+ */
+export type { Frame, FrameColor, Origin, OriginStream, Rational, VideoInfo, VideoSource } from "./frame.ts";
+export { openVideo } from "./open.ts";
+export type { InputFormat, SourceOptions } from "./open.ts";
+export { parseRate, parseSize, ptsSeconds } from "./numbers.ts";
