@@ -1,0 +1,282 @@
+/**
+ * One submission: dispatches, copies, and at most one readback for all of it.
+ *
+ * `mapAsync` costs 11 ms at least in Deno, so everything that is wanted back from
+ * a submission goes through one staging buffer.
+ *
+ * @module
+ */
+import type { Gpu } from "./device.ts";
+
+/** Uniform structs are bound at this alignment, the largest that WebGPU allows. */
+const UNIFORM_ALIGNMENT = 256;
+const ARENA_BYTES = 64 * 1024;
+const MAX_STAGES = 32;
+
+/** A stage of a submission and the milliseconds that the GPU spent on it. */
+export interface StageTime {
+  readonly stage: string;
+  readonly ms: number;
+}
+
+/** What a finished submission gives back. */
+export interface Recorded {
+  /** The ranges asked for with {@linkcode Recorder.read}, in order. */
+  readonly data: ArrayBuffer[];
+  /** GPU time a stage, empty where the device has no timestamps or none was asked for. */
+  readonly times: StageTime[];
+}
+
+interface Read {
+  readonly source: GPUBuffer;
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** Records commands for one submission. */
+export class Recorder {
+  readonly #gpu: Gpu;
+  readonly #label: string;
+  readonly #encoder: GPUCommandEncoder;
+  readonly #reads: Read[] = [];
+  readonly #temporary: GPUBuffer[] = [];
+  readonly #stages: string[] = [];
+  #pass: GPUComputePassEncoder | undefined;
+  #arena: { buffer: GPUBuffer; data: Uint8Array<ArrayBuffer>; used: number } | undefined;
+  #queries: GPUQuerySet | undefined;
+  #pendingStage: string | undefined;
+
+  constructor(gpu: Gpu, label: string) {
+    gpu.check();
+    this.#gpu = gpu;
+    this.#label = label;
+    this.#encoder = gpu.device.createCommandEncoder({ label });
+  }
+
+  /** Starts a stage whose time the GPU measures. Stages end where the next begins. */
+  stage(name: string): void {
+    if (!this.#gpu.hasTimestamps || this.#stages.length >= MAX_STAGES) return;
+    this.#queries ??= this.#gpu.device.createQuerySet({
+      label: `${this.#label} timestamps`,
+      type: "timestamp",
+      count: MAX_STAGES * 2,
+    });
+    this.#endPass();
+    this.#pendingStage = name;
+  }
+
+  /** A buffer that lives until the submission is done. */
+  temporary(size: number, label: string): GPUBuffer {
+    const buffer = this.#gpu.pool.acquire("block", size, label);
+    this.#temporary.push(buffer);
+    return buffer;
+  }
+
+  /** Hands a buffer of the pool back when the submission is done. */
+  releaseLater(buffer: GPUBuffer): void {
+    this.#temporary.push(buffer);
+  }
+
+  /** A uniform struct for a dispatch of this submission. */
+  uniform(values: readonly (number | { readonly f32: number })[]): GPUBufferBinding {
+    const size = Math.ceil(values.length / 4) * 16;
+    const arena = this.#arenaFor(size);
+    const view = new DataView(arena.data.buffer, arena.used, size);
+    values.forEach((value, i) => {
+      if (typeof value === "number") view.setUint32(i * 4, value, true);
+      else view.setFloat32(i * 4, value.f32, true);
+    });
+    const binding = { buffer: arena.buffer, offset: arena.used, size };
+    arena.used += Math.ceil(size / UNIFORM_ALIGNMENT) * UNIFORM_ALIGNMENT;
+    return binding;
+  }
+
+  /** One dispatch; `bindings` are those of group 0, by binding number. */
+  dispatch(
+    pipeline: GPUComputePipeline,
+    bindings: Readonly<Record<number, GPUBuffer | GPUBufferBinding>>,
+    groups: readonly [number, number?, number?],
+  ): void {
+    const pass = this.#bind(pipeline, bindings);
+    pass.dispatchWorkgroups(groups[0], groups[1] ?? 1, groups[2] ?? 1);
+    this.#gpu.counters.dispatches++;
+  }
+
+  /** One dispatch whose number of workgroups lies in a buffer. */
+  dispatchIndirect(
+    pipeline: GPUComputePipeline,
+    bindings: Readonly<Record<number, GPUBuffer | GPUBufferBinding>>,
+    indirect: GPUBuffer,
+    offset: number,
+  ): void {
+    const pass = this.#bind(pipeline, bindings);
+    pass.dispatchWorkgroupsIndirect(indirect, offset);
+    this.#gpu.counters.dispatches++;
+  }
+
+  /** Copies between buffers, in order with the dispatches. */
+  copy(source: GPUBuffer, sourceOffset: number, target: GPUBuffer, targetOffset: number, size: number): void {
+    this.#endPass();
+    this.#encoder.copyBufferToBuffer(source, sourceOffset, target, targetOffset, size);
+  }
+
+  /** Sets a buffer to zero, in order with the dispatches. */
+  clear(buffer: GPUBuffer, offset = 0, size = buffer.size - offset): void {
+    this.#endPass();
+    this.#encoder.clearBuffer(buffer, offset, size);
+  }
+
+  /** Uploads before any command of this submission runs. */
+  upload(buffer: GPUBuffer, data: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>, offset = 0): void {
+    this.#gpu.device.queue.writeBuffer(buffer, offset, data);
+    this.#gpu.counters.bytesUp += data.byteLength;
+  }
+
+  /** Asks for a range of a buffer to be read back after the commands so far. */
+  read(source: GPUBuffer, offset: number, size: number): void {
+    this.#reads.push({ source, offset, size });
+  }
+
+  /** Submits; nothing may be recorded after. Reads back, once, if anything was asked for. */
+  async finish(): Promise<Recorded> {
+    const gpu = this.#gpu;
+    this.#endPass();
+    const timing = this.#resolveTimes();
+    const wanted = timing ? [...this.#reads, timing] : this.#reads;
+    const total = wanted.reduce((sum, read) => sum + Math.ceil(read.size / 8) * 8, 0);
+    const stage = this.#reads.length > 0
+      ? gpu.pool.acquire("stage", total, `${this.#label} stage`)
+      : undefined;
+    const offsets: number[] = [];
+    if (stage) {
+      let offset = 0;
+      for (const read of wanted) {
+        this.#encoder.copyBufferToBuffer(
+          read.source,
+          read.offset,
+          stage,
+          offset,
+          Math.ceil(read.size / 4) * 4,
+        );
+        offsets.push(offset);
+        offset += Math.ceil(read.size / 8) * 8;
+      }
+    }
+    this.#submit();
+    if (!stage) {
+      // Reuse after release is safe: the queue runs submissions and writes in order.
+      this.#releaseTemporaries();
+      return { data: [], times: [] };
+    }
+    try {
+      gpu.counters.readbacks++;
+      gpu.counters.bytesDown += total;
+      await stage.mapAsync(GPUMapMode.READ, 0, total);
+      gpu.check();
+      const mapped = stage.getMappedRange(0, total);
+      const data = wanted.map((read, i) => mapped.slice(offsets[i]!, offsets[i]! + read.size));
+      stage.unmap();
+      const stamps = timing ? data.pop() : undefined;
+      return { data, times: stamps ? this.#timesOf(new BigUint64Array(stamps)) : [] };
+    } catch (cause) {
+      // The uncaptured error, where there is one, says more than the failed map.
+      gpu.check();
+      throw gpu.fail(cause);
+    } finally {
+      gpu.pool.release(stage);
+      this.#releaseTemporaries();
+    }
+  }
+
+  #bind(
+    pipeline: GPUComputePipeline,
+    bindings: Readonly<Record<number, GPUBuffer | GPUBufferBinding>>,
+  ): GPUComputePassEncoder {
+    const entries = Object.entries(bindings).map(([binding, resource]) => ({
+      binding: Number(binding),
+      resource: resource instanceof GPUBuffer ? { buffer: resource } : resource,
+    }));
+    const group = this.#gpu.device.createBindGroup({
+      label: pipeline.label,
+      layout: pipeline.getBindGroupLayout(0),
+      entries,
+    });
+    this.#pass ??= this.#beginPass();
+    this.#pass.setPipeline(pipeline);
+    this.#pass.setBindGroup(0, group);
+    return this.#pass;
+  }
+
+  #beginPass(): GPUComputePassEncoder {
+    if (this.#pendingStage === undefined || !this.#queries) {
+      return this.#encoder.beginComputePass({ label: this.#label });
+    }
+    const index = this.#stages.push(this.#pendingStage) - 1;
+    this.#pendingStage = undefined;
+    return this.#encoder.beginComputePass({
+      label: `${this.#label} ${this.#stages[index]}`,
+      timestampWrites: {
+        querySet: this.#queries,
+        beginningOfPassWriteIndex: index * 2,
+        endOfPassWriteIndex: index * 2 + 1,
+      },
+    });
+  }
+
+  #endPass(): void {
+    this.#pass?.end();
+    this.#pass = undefined;
+  }
+
+  #resolveTimes(): Read | undefined {
+    const count = this.#stages.length * 2;
+    if (!this.#queries || count === 0 || this.#reads.length === 0) return undefined;
+    const buffer = this.#gpu.device.createBuffer({
+      label: `${this.#label} resolved timestamps`,
+      size: count * 8,
+      usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
+    });
+    this.#temporary.push(buffer);
+    this.#encoder.resolveQuerySet(this.#queries, 0, count, buffer, 0);
+    return { source: buffer, offset: 0, size: count * 8 };
+  }
+
+  #timesOf(stamps: BigUint64Array): StageTime[] {
+    return this.#stages.map((stage, i) => ({
+      stage,
+      ms: Number(stamps[i * 2 + 1]! - stamps[i * 2]!) / 1e6,
+    }));
+  }
+
+  #submit(): void {
+    const gpu = this.#gpu;
+    this.#flushArena();
+    gpu.device.queue.submit([this.#encoder.finish({ label: this.#label })]);
+    gpu.counters.submissions++;
+  }
+
+  #arenaFor(size: number): { buffer: GPUBuffer; data: Uint8Array<ArrayBuffer>; used: number } {
+    if (this.#arena && this.#arena.used + size > ARENA_BYTES) this.#flushArena();
+    if (!this.#arena) {
+      const buffer = this.#gpu.pool.acquire("uniform", ARENA_BYTES, `${this.#label} uniforms`);
+      this.#temporary.push(buffer);
+      this.#arena = { buffer, data: new Uint8Array(ARENA_BYTES), used: 0 };
+    }
+    return this.#arena;
+  }
+
+  #flushArena(): void {
+    if (!this.#arena) return;
+    this.#gpu.device.queue.writeBuffer(this.#arena.buffer, 0, this.#arena.data, 0, this.#arena.used);
+    this.#arena = undefined;
+  }
+
+  #releaseTemporaries(): void {
+    this.#queries?.destroy();
+    for (const buffer of this.#temporary) {
+      if (buffer.usage & GPUBufferUsage.QUERY_RESOLVE) buffer.destroy();
+      else this.#gpu.pool.release(buffer);
+    }
+    this.#temporary.length = 0;
+  }
+}
