@@ -53,6 +53,14 @@ export interface Constant extends Value {
   readonly data: readonly number[];
 }
 
+/** What names of values start with that are no inputs, outputs or parameters. */
+const INNER = "%";
+
+/** True for a value that only passes from operator to operator. */
+export function isInner(name: string): boolean {
+  return name.startsWith(INNER);
+}
+
 /** A whole network. */
 export interface Graph {
   readonly inputs: readonly Value[];
@@ -340,6 +348,6 @@ export class GraphBuilder {
   }
 
   #name(op: string): string {
-    return `${op}_${this.#count++}`;
+    return `${INNER}${op}_${this.#count++}`;
   }
 }

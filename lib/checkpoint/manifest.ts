@@ -1,0 +1,112 @@
+/**
+ * What is known of an imported network: the manifest in its folder.
+ *
+ * @module
+ */
+import { oneLine, UsageError } from "../errors.ts";
+import type { SchedulerConfig } from "./config.ts";
+import type { Precision } from "./dtypes.ts";
+import type { SelfAttention } from "./unet.ts";
+
+/** Name of the manifest in a network's folder. */
+export const MANIFEST_FILE = "manifest.json";
+
+/** Raised when a manifest of before can no longer be read. */
+export const MANIFEST_FORMAT = 1;
+
+/** A file and what it holds. */
+export interface FileRecord {
+  readonly file: string;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/** One ONNX file of a part. */
+export interface SectionFile {
+  readonly file: string;
+  /** First weight of the section in the part's file of weights, in elements. */
+  readonly offset: number;
+  /** Number of weights. */
+  readonly length: number;
+  /** True where the extraction pass needs it. */
+  readonly head: boolean;
+}
+
+/** A network in sections that run one after the other; weights are stored once for all graphs. */
+export interface Part {
+  readonly weights: FileRecord;
+  /** Names a file inside ONNX's external data. */
+  readonly location: string;
+  /** Type of the weights in the file. */
+  readonly stored: "float16" | "float32";
+  /** The sections, by the type in which they compute. */
+  readonly graphs: { readonly float32: readonly SectionFile[]; readonly float16?: readonly SectionFile[] };
+}
+
+/** The manifest of an imported diffusion network. */
+export interface DiffusionManifest {
+  readonly format: number;
+  readonly kind: "diffusion";
+  readonly name: string;
+  readonly precision: Precision;
+  /** Where it came from. */
+  readonly source: { readonly folder: string; readonly files: readonly FileRecord[] };
+  readonly unet: Part & {
+    readonly latentChannels: number;
+    /** Side of the latent for which it was trained. */
+    readonly sampleSize: number;
+    /** Resolutions: halvings and one. */
+    readonly levels: number;
+    readonly layers: readonly SelfAttention[];
+    readonly parameters: number;
+    /** Width of the pooled text, where it takes added conditions. */
+    readonly textWidth: number | null;
+  };
+  readonly vae: Part & {
+    readonly scalingFactor: number;
+    readonly levels: number;
+    readonly parameters: number;
+  };
+  readonly scheduler: SchedulerConfig;
+  /** The text's embedding, made at import. */
+  readonly conditions: FileRecord & { readonly prompt: string; readonly encoded: boolean };
+}
+
+/** Reads the manifest in `folder`; throws a `UsageError` where there is none that can be read. */
+export async function readManifest(folder: string): Promise<DiffusionManifest> {
+  const path = `${folder}/${MANIFEST_FILE}`;
+  let json: unknown;
+  try {
+    json = JSON.parse(await Deno.readTextFile(path));
+  } catch (cause) {
+    const why = cause instanceof SyntaxError ? "is not JSON" : "cannot be read";
+    throw new UsageError({
+      what: `Cannot use the network, its manifest ${why}`,
+      found: path,
+      advice: "see walkcut models list, or import the checkpoint again",
+      cause,
+    });
+  }
+  if (!isManifest(json)) {
+    throw new UsageError({
+      what: `Cannot use the network, ${
+        oneLine(path)
+      } is not a diffusion network's manifest of format ${MANIFEST_FORMAT}`,
+      found: describeKind(json),
+      advice: "import the checkpoint again",
+    });
+  }
+  return json;
+}
+
+function isManifest(json: unknown): json is DiffusionManifest {
+  if (typeof json !== "object" || json === null) return false;
+  const { format, kind, unet, vae, scheduler, conditions } = json as Record<string, unknown>;
+  return format === MANIFEST_FORMAT && kind === "diffusion" &&
+    [unet, vae, scheduler, conditions].every((part) => typeof part === "object" && part !== null);
+}
+
+function describeKind(json: unknown): string {
+  const { format, kind } = (json ?? {}) as Record<string, unknown>;
+  return `kind ${JSON.stringify(kind) ?? "missing"}, format ${JSON.stringify(format) ?? "missing"}`;
+}
