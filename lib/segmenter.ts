@@ -3,7 +3,10 @@
  *
  * @module
  */
+import { WalkcutError } from "./errors.ts";
+import type { FromWorker, ToWorker } from "./segmenter_worker.ts";
 import type { Frame } from "./source/frame.ts";
+import { reviveError } from "./worker_errors.ts";
 
 /** One segment of one frame. */
 export interface Segment {
@@ -69,8 +72,158 @@ export interface SegmenterOptions {
   readonly warmStart?: boolean;
   /** Frames between cold starts; 0 for none. Default 0. */
   readonly keyframe?: number;
-  /** Histogram distance, 0 … 1, above which a frame starts a scene. Default 0.5; 1 turns it off. */
+  /** Distance from the last frame, 0 … 1, above which a frame starts a scene. Default 0.35; 1 turns it off. */
   readonly sceneCut?: number;
   /** Folder to which P, eigenvectors, labels and tree of each frame are written. */
   readonly dump?: string;
+}
+
+/** What a segmenter runs on and with. */
+export interface SegmenterInfo {
+  readonly device: "cpu" | "webgpu";
+  /** The device's name for people. */
+  readonly description: string;
+  /** Nodes a side. */
+  readonly grid: number;
+  /** k of P^k. */
+  readonly walkSteps: number;
+}
+
+/** Frames that are worked on at once: one in the worker, one on its way. */
+const DEPTH = 2;
+
+/** A frame's promise as its two ends. */
+type Pending = ReturnType<typeof Promise.withResolvers<SegmentedFrame>>;
+
+/**
+ * Segments a stream of frames in a Worker of its own.
+ *
+ * @example
+ * ```ts
+ * import { Segmenter } from "./segmenter.ts";
+ *
+ * const segmenter = await Segmenter.create({ device: "cpu" });
+ * const data = new Uint8Array(64 * 48 * 3).map((_, i) => (i / 3) % 64 < 32 ? 40 : 200);
+ * async function* frames() {
+ *   yield { index: 0, pts: 0, width: 64, height: 48, data };
+ * }
+ * for await (const { labels, segments } of segmenter.stream(frames())) {
+ *   console.log(labels.length, segments.length);
+ * }
+ * await segmenter.close();
+ * ```
+ */
+export class Segmenter {
+  readonly #worker: Worker;
+  readonly #pending: Pending[] = [];
+  #failure: Error | undefined;
+  #closing: (() => void) | undefined;
+
+  private constructor(worker: Worker, readonly info: SegmenterInfo) {
+    this.#worker = worker;
+    worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.#receive(data);
+    worker.onerror = (event) => {
+      event.preventDefault();
+      this.#fail(crash(event));
+    };
+  }
+
+  /**
+   * Starts the worker, opens device and network.
+   *
+   * @throws {UsageError} a model, grid or level that is not there.
+   * @throws {DeviceError} `device: "webgpu"` without an adapter.
+   */
+  static async create(options: SegmenterOptions = {}): Promise<Segmenter> {
+    const worker = new Worker(new URL("./segmenter_worker.ts", import.meta.url), { type: "module" });
+    try {
+      const info = await new Promise<SegmenterInfo>((resolve, reject) => {
+        worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
+          if (data.kind === "ready") resolve(data.info);
+          else if (data.kind === "error") reject(reviveError(data.error));
+        };
+        worker.onerror = (event) => {
+          event.preventDefault();
+          reject(crash(event));
+        };
+        worker.postMessage({ kind: "open", options } satisfies ToWorker);
+      });
+      return new Segmenter(worker, info);
+    } catch (error) {
+      worker.terminate();
+      throw error;
+    }
+  }
+
+  /**
+   * Labels each frame, in order. A frame's pixels are handed to the worker and come
+   * back with its labels: the array that was passed in is empty meanwhile.
+   *
+   * Frames are taken only as fast as labels are. Where `frames` throws, what was
+   * taken before is still delivered, then the error.
+   */
+  async *stream(frames: AsyncIterable<Frame>): AsyncGenerator<SegmentedFrame, void, void> {
+    const waiting: Promise<SegmentedFrame>[] = [];
+    let failure: { error: unknown } | undefined;
+    try {
+      for await (const frame of frames) {
+        waiting.push(this.#submit(frame));
+        if (waiting.length >= DEPTH) yield await waiting.shift()!;
+      }
+    } catch (error) {
+      if (this.#failure) throw error;
+      failure = { error };
+    }
+    while (waiting.length > 0) yield await waiting.shift()!;
+    if (failure) throw failure.error;
+  }
+
+  /** Ends the worker; frames under way are dropped. */
+  async close(): Promise<void> {
+    if (!this.#failure) {
+      await new Promise<void>((resolve) => {
+        this.#closing = resolve;
+        this.#worker.postMessage({ kind: "close" } satisfies ToWorker);
+      });
+    }
+    this.#worker.terminate();
+    this.#fail(new WalkcutError({ what: "The segmenter is closed" }));
+  }
+
+  #submit(frame: Frame): Promise<SegmentedFrame> {
+    if (this.#failure) return Promise.reject(this.#failure);
+    const pending = Promise.withResolvers<SegmentedFrame>();
+    // Whoever waits for it sees the error; until then it must not end the process.
+    pending.promise.catch(() => {});
+    this.#pending.push(pending);
+    const whole = frame.data.byteLength === frame.data.buffer.byteLength;
+    const { index, pts, width, height } = frame;
+    const data = whole ? frame.data : frame.data.slice();
+    this.#worker.postMessage(
+      { kind: "frame", frame: { index, pts, width, height, data } } satisfies ToWorker,
+      [data.buffer],
+    );
+    return pending.promise;
+  }
+
+  #receive(message: FromWorker): void {
+    if (message.kind === "labelled") this.#pending.shift()?.resolve(message.result);
+    else if (message.kind === "closed") this.#closing?.();
+    else if (message.kind === "error") this.#fail(reviveError(message.error));
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    for (const pending of this.#pending.splice(0)) pending.reject(error);
+    this.#closing?.();
+  }
+}
+
+function crash(event: ErrorEvent): WalkcutError {
+  return new WalkcutError({
+    what: "The segmenter's worker stopped",
+    found: event.message,
+    advice: "run again with --debug, or with --device cpu",
+    cause: event.error,
+  });
 }

@@ -88,33 +88,3 @@ export function deflate(x: Float32Array, s: number, basis: Float32Array, n: numb
     }
   }
 }
-
-/** Puts two blocks side by side: `[n, r]` and `[n, s]` to `[n, r + s]`. */
-export function beside(
-  x: Float32Array,
-  r: number,
-  y: Float32Array,
-  s: number,
-  n: number,
-): Float32Array<ArrayBuffer> {
-  const out = new Float32Array(n * (r + s));
-  for (let i = 0; i < n; i++) {
-    out.set(x.subarray(i * r, i * r + r), i * (r + s));
-    out.set(y.subarray(i * s, i * s + s), i * (r + s) + r);
-  }
-  return out;
-}
-
-/** Columns `from` to `to` of a block `[n, r]`. */
-export function columnsOf(
-  x: Float32Array,
-  n: number,
-  r: number,
-  from: number,
-  to: number,
-): Float32Array<ArrayBuffer> {
-  const s = to - from;
-  const out = new Float32Array(n * s);
-  for (let i = 0; i < n; i++) out.set(x.subarray(i * r + from, i * r + to), i * s);
-  return out;
-}

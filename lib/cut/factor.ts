@@ -10,8 +10,9 @@
  * @module
  */
 import { gaussian } from "../random.ts";
+import { joinBlocks, takeColumns } from "../walk/block.ts";
 import { backward, forward, type Tally } from "../walk/tally.ts";
-import { beside, columnsOf, combine, deflate, gram, orthonormalise } from "./blocks.ts";
+import { combine, deflate, gram, orthonormalise } from "./blocks.ts";
 import { symmetricEigen } from "./small_eigen.ts";
 
 /** A ≈ F·Fᵀ of one frame. */
@@ -42,7 +43,7 @@ const OVERSAMPLING = 16;
 const HEADROOM = 0.01;
 
 /** Ranks tried, in order. */
-const RANKS = [64, 96, 128, 192, 256] as const;
+const RANKS = [32, 64, 96, 128, 192, 256] as const;
 
 /**
  * The factor from nothing: a randomised sketch of M's row space, one power
@@ -108,11 +109,11 @@ async function project(
   deflate(random, probes, basis, n, rank);
   const columns = rank + probes;
   const [block] = await tally.products([{
-    block: beside(basis, rank, random, probes, n),
+    block: joinBlocks([basis, random], [rank, probes], n),
     columns,
     word: forward(steps),
   }]);
-  const rows = columnsOf(block!, n, columns, 0, rank);
+  const rows = takeColumns(block!, n, columns, 0, rank);
   const diagonal = new Float32Array(n);
   let held = 0;
   let missed = 0;

@@ -8,6 +8,9 @@ import protobuf from "protobufjs/minimal";
 /** Dimensions of a tensor. */
 export type Dims = readonly number[];
 
+/** A dimension of an input or output that is known only when the graph runs. */
+export const ANY = -1;
+
 /** An attribute of a node: integers are numbers that are safe integers wrapped in {@linkcode int}. */
 export type Attribute =
   | { readonly kind: "int"; readonly value: number }
@@ -155,7 +158,7 @@ function valueInfo(name: string, dims: Dims): Write {
       message(w, 1, (tensor) => {
         integer(tensor, 1, FLOAT);
         message(tensor, 2, (shape) => {
-          for (const dim of dims) message(shape, 1, (d) => integer(d, 1, dim));
+          for (const dim of dims) message(shape, 1, (d) => dim === ANY ? undefined : integer(d, 1, dim));
         });
       }));
   };

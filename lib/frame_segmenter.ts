@@ -1,0 +1,186 @@
+/**
+ * Segments one frame after the other on the thread that calls it.
+ *
+ * @module
+ */
+import { cutFrame, type CutSettings, type CutState } from "./cut/cut_frame.ts";
+import type { Segmentation } from "./cut/segmentation.ts";
+import { labelPixels } from "./cut/upsample.ts";
+import { DeviceError } from "./errors.ts";
+import type { FeatureNetwork } from "./features/network.ts";
+import { nodeColours } from "./features/node_colours.ts";
+import { openModel } from "./features/open_model.ts";
+import { writeDump } from "./sink/dump.ts";
+import type { FrameStats, SegmentedFrame, SegmenterInfo, SegmenterOptions } from "./segmenter.ts";
+import type { Frame } from "./source/frame.ts";
+import { SceneCutDetector } from "./track/scene_cut.ts";
+import { Tracker } from "./track/tracker.ts";
+import { createCpuWalkDevice } from "./walk/cpu/walk_device.ts";
+import type { Walk, WalkDevice } from "./walk/walk.ts";
+import { type Gpu, openGpu } from "./walk/webgpu/device.ts";
+import { createWebGpuWalkDevice } from "./walk/webgpu/walk_device.ts";
+
+/** Distance above which a frame starts a scene, unless asked otherwise. */
+export const DEFAULT_SCENE_CUT = 0.35;
+
+/** The whole chain from a frame to its labels, with what it carries from frame to frame. */
+export class FrameSegmenter {
+  readonly #scenes: SceneCutDetector;
+  readonly #tracker = new Tracker();
+  #state: CutState | undefined;
+  #sinceKey = 0;
+
+  private constructor(
+    /** What it runs on and with. */
+    readonly info: SegmenterInfo,
+    private readonly device: WalkDevice,
+    private readonly network: FeatureNetwork,
+    private readonly settings: CutSettings,
+    private readonly options: SegmenterOptions,
+  ) {
+    this.#scenes = new SceneCutDetector(options.sceneCut ?? DEFAULT_SCENE_CUT);
+  }
+
+  /**
+   * Opens device and network.
+   * @throws {DeviceError} `device: "webgpu"` where there is no adapter.
+   */
+  static async create(options: SegmenterOptions): Promise<FrameSegmenter> {
+    const gpu = await chooseGpu(options.device ?? "auto");
+    const grid = options.grid ?? (gpu && !gpu.isFallback ? 64 : 32);
+    const device = gpu ? await createWebGpuWalkDevice(gpu) : await createCpuWalkDevice();
+    const where = gpu ? { device: "webgpu" as const, gpu: gpu.device } : { device: "cpu" as const };
+    const network = await openModel(options.model ?? "embedded", where, {
+      grid,
+      ...(options.levels ? { levels: options.levels } : {}),
+    });
+    const steps = options.walkSteps ?? network.walkSteps;
+    const settings: CutSettings = {
+      steps,
+      stop: options.stop === "ncut" || (options.threshold !== undefined && options.stop === undefined)
+        ? { kind: "ncut", threshold: options.threshold ?? DEFAULT_THRESHOLD }
+        : { kind: "manc-ncut" },
+      maxSegments: options.maxSegments ?? 0,
+      minPart: Math.max(1, Math.round((options.minArea ?? 0) * grid ** 2)),
+    };
+    const info = { device: device.kind, description: device.description, grid, walkSteps: steps };
+    return new FrameSegmenter(info, device, network, settings, options);
+  }
+
+  /** Segments the next frame of the stream. */
+  async segment(frame: Frame): Promise<SegmentedFrame> {
+    const clock = new Stopwatch();
+    const sceneCut = this.#scenes.startsScene(frame);
+    this.#prepare(sceneCut);
+    const { layers, unetEvals } = await this.network.evaluate(frame);
+    clock.stop("features");
+    const walk = await this.device.walk(layers, this.info.grid, this.network.levelWeights);
+    try {
+      clock.stop("walk");
+      const { segmentation, state } = await cutFrame(walk, this.settings, this.#state);
+      this.#state = state;
+      clock.stop("cut");
+      const pixels = labelPixels(segmentation.scores, segmentation.segments, this.info.grid, frame);
+      clock.stop("upsample");
+      const ids = this.#tracker.assign({
+        labels: segmentation.labels,
+        segments: segmentation.segments,
+        colours: nodeColours(frame, this.info.grid),
+      });
+      if (this.options.dump !== undefined) await this.#dump(frame, walk, segmentation, ids);
+      const stats = frameStats(segmentation, clock.times(), { unetEvals, sceneCut });
+      return labelled(frame, pixels, segmentation, ids, stats);
+    } finally {
+      walk.release();
+    }
+  }
+
+  /** Frees network and device; no call may follow. */
+  async close(): Promise<void> {
+    await this.network.close();
+    await this.device.close();
+  }
+
+  /** Decides what of the last frames this one may start from. */
+  #prepare(sceneCut: boolean): void {
+    const { warmStart = true, keyframe = 0 } = this.options;
+    this.#sinceKey = sceneCut || (keyframe > 0 && this.#sinceKey + 1 >= keyframe) ? 0 : this.#sinceKey + 1;
+    if (sceneCut) this.#tracker.newScene();
+    if (!warmStart || this.#sinceKey === 0) this.#state = undefined;
+  }
+
+  async #dump(frame: Frame, walk: Walk, segmentation: Segmentation, ids: readonly number[]): Promise<void> {
+    await writeDump(this.options.dump!, {
+      index: frame.index,
+      walk: await walk.dense(),
+      fiedler: this.#state!.tree.nodes[0]!.vector,
+      segmentation,
+      ids,
+    });
+  }
+}
+
+/** NCut threshold of `--stop ncut` where none is given: the middle of the paper's good values. */
+const DEFAULT_THRESHOLD = 0.4;
+
+async function chooseGpu(wanted: "auto" | "webgpu" | "cpu"): Promise<Gpu | undefined> {
+  if (wanted === "cpu") return undefined;
+  const gpu = await openGpu();
+  if (wanted === "webgpu" && !gpu) {
+    throw new DeviceError({
+      what: "Cannot use WebGPU: there is no adapter",
+      advice: "use --device cpu, or run `walkcut doctor` to see what is missing",
+    });
+  }
+  // A software adapter is slower than the CPU device (measured), so it must be asked for.
+  if (wanted === "auto" && gpu?.isFallback) {
+    gpu.close();
+    return undefined;
+  }
+  return gpu;
+}
+
+/** Renumbers leaves to ids and gathers what is known of each. */
+function labelled(
+  frame: Frame,
+  pixels: Uint16Array<ArrayBuffer>,
+  { tree, leaves }: Segmentation,
+  ids: readonly number[],
+  stats: FrameStats,
+): SegmentedFrame {
+  const areas = new Uint32Array(ids.length);
+  for (let p = 0; p < pixels.length; p++) {
+    const leaf = pixels[p]!;
+    areas[leaf]!++;
+    pixels[p] = ids[leaf]!;
+  }
+  const segments = ids.map((id, leaf) => ({ id, area: areas[leaf]!, ncut: tree[leaves[leaf]!]!.ncut }))
+    .filter(({ area }) => area > 0)
+    .sort((a, b) => a.id - b.id);
+  return { frame, labels: pixels, segments, stats: { ...stats, segments: segments.length } };
+}
+
+function frameStats(
+  { segments, stats }: Segmentation,
+  ms: FrameStats["ms"],
+  more: Pick<FrameStats, "unetEvals" | "sceneCut">,
+): FrameStats {
+  return { ms, segments, ...stats, ...more };
+}
+
+/** Milliseconds by stage. */
+class Stopwatch {
+  readonly #begin = performance.now();
+  #last = this.#begin;
+  readonly #times = { features: 0, walk: 0, cut: 0, upsample: 0 };
+
+  stop(stage: "features" | "walk" | "cut" | "upsample"): void {
+    const now = performance.now();
+    this.#times[stage] = now - this.#last;
+    this.#last = now;
+  }
+
+  times(): FrameStats["ms"] {
+    return { ...this.#times, total: performance.now() - this.#begin };
+  }
+}

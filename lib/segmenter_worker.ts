@@ -1,0 +1,55 @@
+/**
+ * The Worker's side of {@linkcode Segmenter}: GPU and wasm block their thread, so
+ * they get one of their own.
+ *
+ * @module
+ */
+import { FrameSegmenter } from "./frame_segmenter.ts";
+import type { SegmentedFrame, SegmenterInfo, SegmenterOptions } from "./segmenter.ts";
+import type { Frame } from "./source/frame.ts";
+import { type ErrorData, errorData } from "./worker_errors.ts";
+
+/** What the worker is told. */
+export type ToWorker =
+  | { readonly kind: "open"; readonly options: SegmenterOptions }
+  | { readonly kind: "frame"; readonly frame: Frame }
+  | { readonly kind: "close" };
+
+/** What the worker answers. */
+export type FromWorker =
+  | { readonly kind: "ready"; readonly info: SegmenterInfo }
+  | { readonly kind: "labelled"; readonly result: SegmentedFrame }
+  | { readonly kind: "error"; readonly error: ErrorData }
+  | { readonly kind: "closed" };
+
+declare const self: {
+  onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
+  postMessage(message: FromWorker, transfer?: Transferable[]): void;
+};
+
+let segmenter: FrameSegmenter | undefined;
+let queue = Promise.resolve();
+
+// One message after the other: each frame starts from what the last one left.
+self.onmessage = ({ data }) => {
+  queue = queue.then(() => handle(data)).catch((error) =>
+    self.postMessage({ kind: "error", error: errorData(error) })
+  );
+};
+
+async function handle(message: ToWorker): Promise<void> {
+  switch (message.kind) {
+    case "open":
+      segmenter = await FrameSegmenter.create(message.options);
+      self.postMessage({ kind: "ready", info: segmenter.info });
+      break;
+    case "frame": {
+      const result = await segmenter!.segment(message.frame);
+      self.postMessage({ kind: "labelled", result }, [result.labels.buffer, result.frame.data.buffer]);
+      break;
+    }
+    case "close":
+      await segmenter?.close();
+      self.postMessage({ kind: "closed" });
+  }
+}
