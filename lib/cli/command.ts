@@ -6,6 +6,7 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { UsageError } from "../errors.ts";
+import { parseRate, parseSize } from "../source/numbers.ts";
 
 interface OptionBase {
   /** Long name, without dashes. */
@@ -246,17 +247,10 @@ function readValue(option: Exclude<Option, FlagOption>, text: string, spellings:
       if (Number.isFinite(seconds)) return seconds;
       throw wrong("it is seconds or HH:MM:SS.mmm");
     }
-    case "size": {
-      const [, width, height] = /^(\d{1,6})[xX:](\d{1,6})$/.exec(text) ?? [];
-      if (Number(width) > 0 && Number(height) > 0) return { width: Number(width), height: Number(height) };
-      throw wrong("it is WIDTHxHEIGHT in pixels, as 640x360");
-    }
-    case "rate": {
-      const [, over, under] = /^(\d+(?:\.\d+)?)(?:\/(\d+))?$/.exec(text) ?? [];
-      const rate = over === undefined ? undefined : toRational(over, under);
-      if (rate && rate.num > 0 && rate.den > 0 && rate.num < 2 ** 31 && rate.den < 2 ** 31) return rate;
-      throw wrong("it is frames a second, as 25 or 30000/1001");
-    }
+    case "size":
+      return parseSize(text);
+    case "rate":
+      return parseRate(text);
     case "shard": {
       const [, index, count] = /^(\d{1,6})\/(\d{1,6})$/.exec(text) ?? [];
       if (Number(index) >= 1 && Number(index) <= Number(count)) {
@@ -278,19 +272,6 @@ export function readTime(text: string): number {
   const [, hours = "0", minutes, seconds] = /^(?:(\d+):)?([0-5]?\d):([0-5]?\d(?:\.\d+)?)$/.exec(text) ?? [];
   if (minutes === undefined || seconds === undefined) return NaN;
   return Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds);
-}
-
-function toRational(over: string, under: string | undefined): { num: number; den: number } {
-  const decimals = (over.split(".")[1] ?? "").length;
-  const scale = 10 ** decimals;
-  const num = Math.round(Number(over) * scale);
-  const den = Number(under ?? "1") * scale;
-  const divisor = gcd(num, den) || 1;
-  return { num: num / divisor, den: den / divisor };
-}
-
-function gcd(a: number, b: number): number {
-  return b === 0 ? a : gcd(b, a % b);
 }
 
 /** How a value is written in the help. */

@@ -4,8 +4,8 @@
  * @module
  */
 import type { SegmentedFrame } from "../segmenter.ts";
+import type { Picture } from "../sink/sink.ts";
 import { Palette } from "./palette.ts";
-import type { Picture } from "./picture.ts";
 
 /** The ways of showing a segmentation. */
 export const views = ["overlay", "labels", "edges", "cutout", "side-by-side"] as const;
@@ -43,7 +43,7 @@ export class Renderer {
   }
 
   /** Size and channels of what is drawn for a frame of the given size. */
-  shape(width: number, height: number): Omit<Picture, "data"> {
+  shape(width: number, height: number): Omit<Picture, "data" | "pts"> {
     if (this.#show === "cutout") return { width, height, channels: 4 };
     return { width: this.#show === "side-by-side" ? 2 * width : width, height, channels: 3 };
   }
@@ -51,8 +51,8 @@ export class Renderer {
   /** Draws one frame. The result is the caller's. */
   draw(frame: Drawable): Picture {
     this.palette.meet(frame.labels, frame.frame.width, frame.segments.map((s) => s.id));
-    const { width, height } = frame.frame;
-    return { ...this.shape(width, height), data: this.#data(frame) };
+    const { width, height, pts } = frame.frame;
+    return { ...this.shape(width, height), pts, data: this.#data(frame) };
   }
 
   #data(segmented: Drawable): Uint8Array<ArrayBuffer> {

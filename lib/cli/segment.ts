@@ -1,0 +1,356 @@
+/**
+ * `walkcut segment`: a video, an image or a stream, segmented.
+ *
+ * @module
+ */
+import { resolve } from "node:path";
+import { ExitCode, UsageError } from "../errors.ts";
+import { Renderer } from "../render/render.ts";
+import type { SegmentedFrame, SegmenterOptions } from "../segmenter.ts";
+import {
+  claimOutput,
+  openLabelSink,
+  openPictureSink,
+  openRleSink,
+  openStatsSink,
+  openStdoutSink,
+  type PictureSinkOptions,
+} from "../sink/mod.ts";
+import { openVideo, type SourceOptions, type VideoInfo } from "../source/mod.ts";
+import { helpText, parseCommand, type Values } from "./command.ts";
+import { Interrupts } from "./interrupts.ts";
+import { NullSegmenter } from "./null_segmenter.ts";
+import { segmentCommand } from "./options.ts";
+import { mayColour, Progress, progressMode, rateText, writeStderr } from "./progress.ts";
+import { labelOutlet, type Outlet, pictureOutlet, plainOutlet, run, type Totals } from "./run.ts";
+import { splitWords } from "./words.ts";
+
+/** The options of the command, as they were given. */
+export type SegmentValues = Values<typeof segmentCommand.options>;
+
+/** Runs the command; resolves to its exit code. */
+export async function segment(args: readonly string[]): Promise<number> {
+  const { values, positionals, help } = parseCommand(segmentCommand, args);
+  if (help) {
+    console.log(helpText(segmentCommand));
+    return ExitCode.Done;
+  }
+  return await segmentInput(positionals[0] as string, values);
+}
+
+/**
+ * Segments one input as the options say.
+ *
+ * @param onFrame called with each segmented frame before it is written.
+ * @returns the exit code.
+ */
+export async function segmentInput(
+  input: string,
+  values: SegmentValues,
+  onFrame?: (frame: SegmentedFrame) => void,
+): Promise<number> {
+  checkTogether(values);
+  using interrupts = new Interrupts();
+  const source = await openVideo(input, sourceOptions(values));
+  try {
+    const info = source.info;
+    const outputs = await chooseOutputs(input, values, info);
+    if (outputs === undefined) return ExitCode.Done;
+    const frames = expectedFrames(info, values);
+    const progress = new Progress({
+      mode: progressMode(values.progress ?? "auto", values.quiet === true),
+      ...(frames === undefined ? {} : { total: frames }),
+      colour: mayColour(),
+      ...terminalWidth(),
+    });
+    const warn = (line: string) => values.quiet || progress.note(`walkcut: ${line}`);
+    info.notes?.forEach(warn);
+    const segmenter = await createSegmenter(values);
+    try {
+      const totals = await run({
+        source,
+        segmenter,
+        open: () => openOutlets(outputs, values, info, warn),
+        progress,
+        signal: interrupts.signal,
+        ...(onFrame ? { onFrame } : {}),
+      });
+      return report(totals, values.quiet === true);
+    } finally {
+      await segmenter.close();
+    }
+  } finally {
+    await source.close();
+  }
+}
+
+/** Options that need or exclude each other. */
+function checkTogether(values: SegmentValues): void {
+  const wrong = (what: string, advice: string) => {
+    throw new UsageError({ what, advice });
+  };
+  if (values.overwrite && values["no-overwrite"]) wrong("-y and -n exclude each other", "give one of them");
+  if (values.threshold !== undefined && values.stop !== undefined && values.stop !== "ncut") {
+    wrong(
+      `--threshold has no meaning for --stop ${values.stop}`,
+      "give --stop ncut, or leave --threshold out",
+    );
+  }
+  if (values.stop === "ncut" && values.threshold === undefined) {
+    wrong("--stop ncut needs --threshold", "give the NCut above which a segment is left whole, from 0 to 2");
+  }
+  if (values.show === "cutout" && !values.segment) {
+    wrong("--show cutout needs --segment", "give the ids to keep, as --segment 3; --rle lists them");
+  }
+  if (values.segment && values.show !== "cutout") {
+    wrong("--segment has no meaning here", "give it with --show cutout");
+  }
+  if (values["output-format"] !== undefined && values.output !== "-") {
+    wrong(
+      "--output-format is for stdout",
+      "give -o - with it, or choose the container by the output's extension",
+    );
+  }
+  if (values.output === "-" && values["output-format"] === undefined) {
+    wrong("-o - needs --output-format", "it is one of y4m, nut, rgb24, gray8, gray16le");
+  }
+  if (values.palette && !values.labels?.endsWith(".png")) {
+    wrong("--palette is for --labels as PNG", "give --labels with a .png name or a %06d.png pattern");
+  }
+  if (values.start !== undefined && values.end !== undefined && values.end <= values.start) {
+    throw new UsageError({
+      what: "--end is not after --start",
+      found: `${values.start} … ${values.end}`,
+      advice: "both count from the start of the input",
+    });
+  }
+  if (values.show === "cutout") checkAlpha(values);
+}
+
+const ALPHA_EXTENSIONS = ["mov", "webm", "mkv", "png", "gif"];
+
+/** A cutout without alpha would show what it cuts out. */
+function checkAlpha({ output, "output-format": format }: SegmentValues): void {
+  if (output === undefined || format === "nut") return;
+  const extension = output === "-" ? undefined : /\.([^./]+)$/.exec(output)?.[1]?.toLowerCase();
+  if (extension !== undefined && ALPHA_EXTENSIONS.includes(extension)) return;
+  throw new UsageError({
+    what: "A cutout needs an output with alpha",
+    found: output === "-" ? `${format} on stdout` : output,
+    advice: `take .${ALPHA_EXTENSIONS.join(", .")}`,
+  });
+}
+
+/** The values of the given keys that are set, under new names. */
+function pick<T>(entries: { [K in keyof T]: T[K] | undefined }): T {
+  return Object.fromEntries(Object.entries(entries).filter(([, value]) => value !== undefined)) as T;
+}
+
+function sourceOptions(values: SegmentValues): SourceOptions {
+  return pick<SourceOptions>({
+    start: values.start,
+    end: values.end,
+    frames: values.frames,
+    stride: values.stride,
+    shard: values.shard,
+    inputFormat: values["input-format"],
+    size: values.size,
+    fps: values.fps,
+    ffmpeg: values.ffmpeg,
+  });
+}
+
+function segmenterOptions(values: SegmentValues): SegmenterOptions {
+  return pick<SegmenterOptions>({
+    model: values.model,
+    device: values.device,
+    grid: values.grid,
+    levels: values.levels,
+    walkSteps: values["walk-steps"],
+    stop: values.threshold === undefined ? values.stop : "ncut",
+    threshold: values.threshold,
+    adjacency: values.adjacency,
+    solver: values.solver,
+    maxSegments: values["max-segments"],
+    minArea: values["min-area"],
+    warmStart: values["no-warm-start"] ? false : undefined,
+    keyframe: values.keyframe,
+    sceneCut: values["scene-cut"],
+    dump: values.dump,
+  });
+}
+
+async function createSegmenter(values: SegmentValues) {
+  if (values["null-model"]) return new NullSegmenter();
+  // Loaded when it is needed: wrong usage is told without the runtime of the network.
+  const { Segmenter } = await import("../segmenter.ts");
+  return await Segmenter.create(segmenterOptions(values));
+}
+
+/** Outputs that are named files, by option. */
+type Outputs = Partial<Record<"output" | "labels" | "rle" | "stats", string>>;
+
+/**
+ * Names the outputs and checks, before any work, that they can be written.
+ *
+ * @returns undefined where `-n` leaves nothing to do.
+ */
+async function chooseOutputs(
+  input: string,
+  values: SegmentValues,
+  info: VideoInfo,
+): Promise<Outputs | undefined> {
+  const outputs: Outputs = pick<Outputs>({
+    output: values.output ?? defaultOutput(input, values, info),
+    labels: values.labels,
+    rle: values.rle,
+    stats: values.stats,
+  });
+  checkDistinct(input, outputs);
+  const kept: string[] = [];
+  for (const [option, path] of Object.entries(outputs)) {
+    if (path === "-" || path.includes("%")) continue;
+    if (values["no-overwrite"] && await exists(path)) {
+      kept.push(path);
+      delete outputs[option as keyof Outputs];
+    } else await claimOutput(path, { overwrite: values.overwrite === true });
+  }
+  if (kept.length > 0 && !values.quiet) writeStderr(`walkcut: kept as it was: ${kept.join(", ")}\n`);
+  const nothingLeft = Object.keys(outputs).length === 0 && values.dump === undefined;
+  return kept.length > 0 && nothingLeft ? undefined : outputs;
+}
+
+/** Two outputs, or an output and the input, in one file would destroy each other. */
+function checkDistinct(input: string, outputs: Outputs): void {
+  const seen = new Map([[resolve(input), "the input"]]);
+  for (const [option, path] of Object.entries(outputs)) {
+    if (path === "-") continue;
+    const other = seen.get(resolve(path));
+    if (other !== undefined) {
+      throw new UsageError({
+        what: `--${option} and ${other} are the same file`,
+        found: path,
+        advice: "give them different names",
+      });
+    }
+    seen.set(resolve(path), `--${option}`);
+  }
+}
+
+/** `INPUT.walkcut.mp4` beside the input; in the current folder for a URL. */
+export function defaultOutput(input: string, values: Pick<SegmentValues, "show">, info: VideoInfo): string {
+  if (input === "-" || /[%*?\[]/.test(input) && !info.origin) {
+    throw new UsageError({
+      what: "This input has no name for its output",
+      found: input,
+      advice: "give one with -o",
+    });
+  }
+  const extension = info.still ? "png" : values.show === "cutout" ? "mov" : "mp4";
+  const url = /^[a-z][a-z0-9+.-]+:\/\/[^?#]*?([^/?#]*)\/?(?:[?#].*)?$/i.exec(input);
+  const name = url ? decodeURIComponent(url[1] || "stream").replaceAll("/", "_") : input.replace(/\/+$/, "");
+  return `${name}.walkcut.${extension}`;
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/** Opens the outputs; where one cannot be opened, those before it are ended again. */
+async function openOutlets(
+  outputs: Outputs,
+  values: SegmentValues,
+  info: VideoInfo,
+  warn: (line: string) => void,
+): Promise<Outlet[]> {
+  const renderer = new Renderer(
+    pick<ConstructorParameters<typeof Renderer>[0] & object>({
+      show: values.show,
+      opacity: values.opacity,
+      keep: values.segment,
+    }),
+  );
+  const base = { info, overwrite: values.overwrite === true };
+  const ffmpeg = pick<{ ffmpeg?: string }>({ ffmpeg: values.ffmpeg });
+  const picture = (): PictureSinkOptions => {
+    const { width, height, channels } = renderer.shape(info.width, info.height);
+    return {
+      ...base,
+      ...ffmpeg,
+      size: { width, height },
+      channels,
+      audio: values["no-audio"] !== true,
+      warn,
+      ...pick<Partial<PictureSinkOptions>>({
+        codec: values.codec,
+        crf: values.crf,
+        preset: values.preset,
+        pixFmt: values["pix-fmt"],
+        ffmpegArgs: values["ffmpeg-args"] === undefined ? undefined : splitWords(values["ffmpeg-args"]),
+      }),
+    };
+  };
+  const { output, labels, rle, stats } = outputs;
+  const format = values["output-format"];
+  const outlets: Outlet[] = [];
+  try {
+    if (output === "-" && format !== undefined) {
+      outlets.push(
+        format === "gray8" || format === "gray16le"
+          ? labelOutlet(await openStdoutSink(format, picture()))
+          : pictureOutlet(await openStdoutSink(format, picture()), renderer),
+      );
+    } else if (output !== undefined) {
+      outlets.push(pictureOutlet(await openPictureSink(output, picture()), renderer));
+    }
+    if (labels !== undefined) {
+      const options = { ...base, ...ffmpeg, palette: values.palette === true };
+      outlets.push(labelOutlet(await openLabelSink(labels, options)));
+    }
+    if (rle !== undefined) outlets.push(plainOutlet(await openRleSink(rle, base)));
+    if (stats !== undefined) outlets.push(plainOutlet(await openStatsSink(stats, base)));
+  } catch (error) {
+    for (const outlet of outlets) await outlet.discard();
+    throw error;
+  }
+  return outlets;
+}
+
+/** Number of frames that the run will take, where the source says. */
+function expectedFrames(info: VideoInfo, values: SegmentValues): number | undefined {
+  if (info.frameCount === undefined) return values.frames;
+  return Math.min(info.frameCount, values.frames ?? Infinity);
+}
+
+function terminalWidth(): { columns?: number } {
+  try {
+    return { columns: Deno.consoleSize().columns };
+  } catch {
+    return {};
+  }
+}
+
+/** The summary line; returns the exit code. */
+function report(totals: Totals, quiet: boolean): number {
+  const { frames, segments, seconds, applications, written, interrupted, readerGone } = totals;
+  if (!quiet && !readerGone) {
+    const [least, most] = segments;
+    const range = least === most ? `${most}` : `${least}–${most}`;
+    const parts = [
+      `${frames} ${frames === 1 ? "frame" : "frames"}`,
+      `${range} ${most === 1 ? "segment" : "segments"}`,
+      rateText(frames / seconds),
+      `${(applications / frames).toFixed(1)} applications a frame`,
+    ];
+    const where = written.length > 0 ? `; wrote ${written.join(", ")}` : "";
+    const line = frames === 0 ? "nothing was written" : parts.join(", ") + where;
+    writeStderr(`walkcut: ${interrupted ? "interrupted: " : ""}${line}\n`);
+  }
+  return interrupted ? ExitCode.Interrupted : ExitCode.Done;
+}

@@ -1,0 +1,101 @@
+/**
+ * What walkcut needs of a machine, and whether it is there.
+ *
+ * @module
+ */
+import { FfmpegError } from "../errors.ts";
+import { ffmpegInstallLine, locateFfmpeg } from "../ffmpeg/locate.ts";
+
+/** The Deno that walkcut is written for. */
+const DENO_AT_LEAST = [2, 9] as const;
+
+/** One thing that was looked for. */
+export interface Finding {
+  readonly name: "Deno" | "ffmpeg" | "WebGPU" | "network" | "permissions";
+  readonly found: boolean;
+  /** What was found, or what is missing. */
+  readonly says: string;
+  /** How to get what is missing. */
+  readonly advice?: string;
+}
+
+/** Is this Deno new enough? */
+export function checkDeno(version: string = Deno.version.deno): Finding {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  const found = major > DENO_AT_LEAST[0] || major === DENO_AT_LEAST[0] && minor >= DENO_AT_LEAST[1];
+  const advice = `npx -y deno@${DENO_AT_LEAST.join(".")}.6, or deno upgrade`;
+  return { name: "Deno", found, says: version, ...(found ? {} : { advice }) };
+}
+
+/** Is there an ffmpeg that runs? */
+export async function checkFfmpeg(): Promise<Finding> {
+  try {
+    const { version, path, origin } = await locateFfmpeg();
+    return { name: "ffmpeg", found: true, says: `${version} (${path}, from ${origin})` };
+  } catch (error) {
+    if (!(error instanceof FfmpegError) && !(error instanceof Deno.errors.NotCapable)) throw error;
+    return {
+      name: "ffmpeg",
+      found: false,
+      says: error.message.split(";")[0] ?? "",
+      advice: ffmpegInstallLine(),
+    };
+  }
+}
+
+/** Is there an adapter for WebGPU, in hardware or software? */
+export async function checkAdapter(): Promise<Finding> {
+  const advice = Deno.build.os === "linux"
+    ? "a graphics driver with Vulkan; in software: sudo apt-get install mesa-vulkan-drivers"
+    : "update the graphics driver";
+  try {
+    const adapter = await navigator.gpu?.requestAdapter();
+    if (!adapter) return { name: "WebGPU", found: false, says: "no adapter", advice };
+    const { description, vendor, isFallbackAdapter } = adapter.info;
+    const kind = isFallbackAdapter ? "software" : "hardware";
+    return { name: "WebGPU", found: true, says: `${description || vendor || "an adapter"} (${kind})` };
+  } catch (error) {
+    return {
+      name: "WebGPU",
+      found: false,
+      says: error instanceof Error ? error.message : String(error),
+      advice,
+    };
+  }
+}
+
+/** Is the embedded network whole? */
+export async function checkNetwork(): Promise<Finding> {
+  const file = new URL("../../models/embedded.onnx", import.meta.url);
+  try {
+    const { size } = await Deno.stat(file);
+    return { name: "network", found: size > 0, says: `embedded (${Math.ceil(size / 1024)} KiB)` };
+  } catch (error) {
+    const says = error instanceof Error ? error.message : String(error);
+    return { name: "network", found: false, says, advice: "take a whole copy of walkcut" };
+  }
+}
+
+/** May this process do what a run does? */
+export async function checkPermissions(): Promise<Finding> {
+  const wanted: Deno.PermissionDescriptor[] = [
+    { name: "read" },
+    { name: "write" },
+    { name: "run", command: "ffmpeg" },
+    { name: "env", variable: "FFMPEG_BIN" },
+  ];
+  const missing: string[] = [];
+  for (const descriptor of wanted) {
+    if ((await Deno.permissions.query(descriptor)).state !== "granted") {
+      missing.push(`--allow-${descriptor.name}`);
+    }
+  }
+  return missing.length === 0
+    ? { name: "permissions", found: true, says: wanted.map(({ name }) => name).join(", ") }
+    : {
+      name: "permissions",
+      found: false,
+      says: `without ${missing.join(", ")}`,
+      advice: "give them to deno run",
+    };
+}
