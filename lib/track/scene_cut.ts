@@ -35,7 +35,7 @@ export class SceneCutDetector {
     const glance = glanceAt(frame);
     const last = this.#last;
     this.#last = glance;
-    return last === undefined || distance(last, glance) > this.threshold;
+    return last === undefined || (this.threshold < 1 && distance(last, glance) > this.threshold);
   }
 }
 
@@ -58,14 +58,25 @@ function glanceAt({ width, height, data }: Frame): Glance {
     for (let u = 0; u < SAMPLES; u++) {
       const at = 3 * (row + Math.floor((u + 0.5) * width / SAMPLES));
       const cell = 3 * (cellRow + Math.floor(u * CELLS / SAMPLES));
-      let bin = 0;
-      for (let c = 0; c < 3; c++) {
-        const value = data[at + c]!;
-        bin = bin * LEVELS + Math.floor(value * LEVELS / 256);
-        thumbnail[cell + c]! += value * CELLS ** 2 * share;
-      }
-      histogram[bin]! += share;
+      for (let c = 0; c < 3; c++) thumbnail[cell + c]! += data[at + c]! * CELLS ** 2 * share;
+      addColour(histogram, data[at]!, data[at + 1]!, data[at + 2]!, share);
     }
   }
   return { histogram, thumbnail };
+}
+
+/** Shares a colour among the eight levels around it, so that a small change of light moves little. */
+function addColour(histogram: Float32Array, r: number, g: number, b: number, share: number): void {
+  const at = [r, g, b].map((value) => value / 255 * (LEVELS - 1));
+  for (let corner = 0; corner < 8; corner++) {
+    let weight = share;
+    let bin = 0;
+    for (let c = 0; c < 3; c++) {
+      const low = Math.min(LEVELS - 2, Math.floor(at[c]!));
+      const high = corner >> c & 1;
+      weight *= high ? at[c]! - low : 1 - at[c]! + low;
+      bin = bin * LEVELS + low + high;
+    }
+    histogram[bin]! += weight;
+  }
 }

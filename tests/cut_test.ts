@@ -1,0 +1,258 @@
+import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
+import { cutFrame, type CutSettings } from "../lib/cut/cut_frame.ts";
+import { continueFactor, ENOUGH_TRACE, sketchFactor } from "../lib/cut/factor.ts";
+import { FactorSolver } from "../lib/cut/factor_solver.ts";
+import { symmetricEigen } from "../lib/cut/small_eigen.ts";
+import { HYSTERESIS, thresholdOf } from "../lib/cut/stop.ts";
+import { uniform } from "../lib/random.ts";
+import { Tally } from "../lib/walk/tally.ts";
+import { multiply, PlainWalk } from "./reference/plain_walk.ts";
+
+const newSeed = () => Math.floor(Math.random() * 2 ** 31);
+
+/** A row-stochastic matrix of `blocks` groups that hardly see each other, and the group of each node. */
+function blockWalk(n: number, blocks: number, leak: number, seed: number) {
+  const next = uniform(seed);
+  const truth = Uint16Array.from({ length: n }, (_, i) => Math.floor(i * blocks / n));
+  const order = Array.from({ length: n }, (_, i) => i).sort(() => next() - 0.5);
+  const group = Uint16Array.from(order, (i) => truth[i]!);
+  const matrix = new Float32Array(n * n);
+  for (let i = 0; i < n; i++) {
+    let sum = 0;
+    for (let j = 0; j < n; j++) {
+      sum += matrix[i * n + j] = (group[i] === group[j] ? 1 : leak) * (0.5 + next());
+    }
+    for (let j = 0; j < n; j++) matrix[i * n + j]! /= sum;
+  }
+  return { walk: new PlainWalk(matrix, n), group };
+}
+
+/** A = M·Mᵀ in float64. */
+function adjacency(matrix: Float32Array, n: number): Float64Array {
+  const a = new Float64Array(n * n);
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j < n; j++) {
+      for (let c = 0; c < n; c++) a[i * n + j]! += matrix[i * n + c]! * matrix[j * n + c]!;
+    }
+  }
+  return a;
+}
+
+/** NCut of {left, right} by its definition. */
+function ncutOf(a: Float64Array, n: number, left: Uint32Array, right: Uint32Array): number {
+  const weight = (s: Iterable<number>, t: Uint32Array) => {
+    let sum = 0;
+    for (const i of s) for (const j of t) sum += a[i * n + j]!;
+    return sum;
+  };
+  const cut = weight(left, right);
+  return cut / (weight(left, left) + cut) + cut / (weight(right, right) + cut);
+}
+
+const settings: CutSettings = { steps: 1, stop: { kind: "manc-ncut" }, maxSegments: 0, minPart: 1 };
+
+function sameGrouping(labels: Uint16Array, group: Uint16Array): boolean {
+  const seen = new Map<number, number>();
+  return labels.every((label, i) => {
+    if (!seen.has(label)) seen.set(label, group[i]!);
+    return seen.get(label) === group[i];
+  }) && new Set(labels).size === new Set(group).size;
+}
+
+Deno.test("symmetricEigen() reconstructs the matrix from orthonormal vectors", () => {
+  for (const n of [1, 2, 5, 40]) {
+    const seed = newSeed();
+    const next = uniform(seed);
+    const matrix = new Float64Array(n * n);
+    for (let i = 0; i < n; i++) {
+      for (let j = 0; j <= i; j++) matrix[i * n + j] = matrix[j * n + i] = next() - 0.5;
+    }
+    const { values, vectors } = symmetricEigen(matrix, n);
+    for (let i = 0; i < n; i++) {
+      if (i > 0) assertLessOrEqual(values[i]!, values[i - 1]!);
+      for (let j = 0; j < n; j++) {
+        let rebuilt = 0;
+        let inner = 0;
+        for (let k = 0; k < n; k++) {
+          rebuilt += values[k]! * vectors[k * n + i]! * vectors[k * n + j]!;
+          inner += vectors[i * n + k]! * vectors[j * n + k]!;
+        }
+        assertLessOrEqual(Math.abs(rebuilt - matrix[i * n + j]!), 1e-12 * n, `seed ${seed}, n ${n}`);
+        assertLessOrEqual(Math.abs(inner - (i === j ? 1 : 0)), 1e-12 * n, `seed ${seed}, n ${n}`);
+      }
+    }
+  }
+});
+
+Deno.test("sketchFactor() tells how much of the trace it holds", async () => {
+  const seed = newSeed();
+  const n = 160;
+  const { walk } = blockWalk(n, 5, 0.05, seed);
+  const a = adjacency(await walk.dense(), n);
+  let trace = 0;
+  for (let i = 0; i < n; i++) trace += a[i * n + i]!;
+  const tally = new Tally(walk);
+  const factor = await sketchFactor(tally, 1, { seed });
+  let held = 0;
+  for (const value of factor.rows) held += value * value;
+  assertLessOrEqual(Math.abs(held / trace - factor.traceShare), 0.02, `seed ${seed}`);
+  // F·Fᵀ is a projection of A: never above it.
+  for (let i = 0; i < n; i++) {
+    let own = 0;
+    for (let c = 0; c < factor.rank; c++) own += factor.rows[i * factor.rank + c]! ** 2;
+    assertLessOrEqual(own, a[i * n + i]! * (1 + 1e-4), `seed ${seed}`);
+  }
+});
+
+Deno.test("continueFactor() takes one pass over P where the walk has hardly changed", async () => {
+  const seed = newSeed();
+  const { walk } = blockWalk(128, 4, 0.05, seed);
+  const cold = new Tally(walk);
+  const factor = await sketchFactor(cold, 1, { seed });
+  const warm = new Tally(walk);
+  const next = await continueFactor(warm, 1, factor.basis, seed);
+  assertEquals(warm.applications, factor.rank + 8, `seed ${seed}`);
+  assert(
+    warm.applications <= cold.applications / 2,
+    `${warm.applications} of ${cold.applications}, seed ${seed}`,
+  );
+  assert(next.traceShare >= ENOUGH_TRACE, `seed ${seed}`);
+});
+
+Deno.test("FactorSolver proposes the best threshold of its vector, by the definition of NCut", async () => {
+  for (let round = 0; round < 8; round++) {
+    const seed = newSeed();
+    const n = 60;
+    const { walk } = blockWalk(n, 3, 0.1 + 0.1 * round, seed);
+    // At full rank F·Fᵀ is A itself.
+    const factor = await sketchFactor(new Tally(walk), 1, { seed });
+    const rows = factor.rows;
+    const a = new Float64Array(n * n);
+    for (let i = 0; i < n; i++) {
+      for (let j = 0; j < n; j++) {
+        for (let c = 0; c < factor.rank; c++) {
+          a[i * n + j]! += rows[i * factor.rank + c]! * rows[j * factor.rank + c]!;
+        }
+      }
+    }
+    const nodes = Uint32Array.from({ length: n }, (_, i) => i).filter((i) => i % 7 !== 0);
+    const [proposal] = await new FactorSolver(factor).propose([{ nodes }]);
+    const { left, right, vector, ncut, splitValue } = proposal!;
+    assertEquals([...left, ...right].sort((x, y) => x - y), [...nodes]);
+    nodes.forEach((node, i) => assertEquals(left.includes(node), vector[i]! <= splitValue));
+    assertLessOrEqual(Math.abs(ncutOf(a, n, left, right) - ncut), 1e-5, `seed ${seed}`);
+    const order = [...nodes.keys()].sort((x, y) => vector[x]! - vector[y]!);
+    for (let p = 1; p < order.length; p++) {
+      const low = Uint32Array.from(order.slice(0, p), (i) => nodes[i]!);
+      const high = Uint32Array.from(order.slice(p), (i) => nodes[i]!);
+      assert(ncutOf(a, n, low, high) >= ncut - 1e-5, `threshold ${p} is better, seed ${seed}`);
+    }
+  }
+});
+
+Deno.test("FactorSolver finds the second eigenvector of the normalised adjacency", async () => {
+  const seed = newSeed();
+  const n = 80;
+  const { walk } = blockWalk(n, 3, 0.2, seed);
+  const factor = await sketchFactor(new Tally(walk), 1, { seed });
+  const nodes = Uint32Array.from({ length: n }, (_, i) => i);
+  const [proposal] = await new FactorSolver(factor).propose([{ nodes }]);
+  const b = new Float64Array(n * n);
+  const degrees = new Float64Array(n);
+  const r = factor.rank;
+  const entry = (i: number, j: number) => {
+    let sum = 0;
+    for (let c = 0; c < r; c++) sum += factor.rows[i * r + c]! * factor.rows[j * r + c]!;
+    return sum;
+  };
+  for (let i = 0; i < n; i++) for (let j = 0; j < n; j++) degrees[i]! += entry(i, j);
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j < n; j++) b[i * n + j] = entry(i, j) / Math.sqrt(degrees[i]! * degrees[j]!);
+  }
+  const { values } = symmetricEigen(b, n);
+  assertLessOrEqual(Math.abs(values[0]! - 1), 1e-6, `seed ${seed}`);
+  assertLessOrEqual(Math.abs(proposal!.theta - values[1]!), 1e-5, `seed ${seed}`);
+  assertLessOrEqual(proposal!.residual, 1e-4, `seed ${seed}`);
+});
+
+Deno.test("cutFrame() finds separate groups, whatever the order of the nodes", async () => {
+  for (const blocks of [2, 3, 5]) {
+    const seed = newSeed();
+    const { walk, group } = blockWalk(150, blocks, 0.02, seed);
+    const { segmentation } = await cutFrame(walk, settings);
+    assert(sameGrouping(segmentation.labels, group), `${blocks} blocks, seed ${seed}`);
+    assertEquals(segmentation.segments, blocks);
+    // Each node scores best in its own segment.
+    segmentation.labels.forEach((label, i) => {
+      const scores = segmentation.scores.subarray(i * blocks, (i + 1) * blocks);
+      assertEquals(scores.indexOf(Math.max(...scores)), label, `seed ${seed}`);
+    });
+  }
+});
+
+Deno.test("cutFrame() certifies each accepted cut by its exact NCut", async () => {
+  const seed = newSeed();
+  const n = 120;
+  const { walk } = blockWalk(n, 4, 0.1, seed);
+  const { segmentation } = await cutFrame(walk, settings);
+  const a = adjacency(await walk.dense(), n);
+  for (const node of segmentation.tree) {
+    if (!node.children) continue;
+    const under = (id: number): number[] => {
+      const { children } = segmentation.tree[id]!;
+      return children ? [...under(children[0]), ...under(children[1])] : [segmentation.leaves.indexOf(id)];
+    };
+    const nodesOf = (id: number) => {
+      const leaves = new Set(under(id));
+      return Uint32Array.from(
+        [...segmentation.labels.keys()].filter((i) => leaves.has(segmentation.labels[i]!)),
+      );
+    };
+    const [left, right] = [nodesOf(node.children[0]), nodesOf(node.children[1])];
+    assertEquals(left.length + right.length, node.size);
+    const exact = ncutOf(a, n, left, right);
+    let total = 0;
+    const all = [...left, ...right];
+    all.forEach((i, at) => all.slice(0, at).forEach((j) => total += a[i * n + j]!));
+    assertLessOrEqual(exact, total / (node.size - 1), `seed ${seed}`);
+    assertLessOrEqual(Math.abs(exact - node.ncut), 0.03, `seed ${seed}`);
+  }
+});
+
+Deno.test("cutFrame() started warm keeps the partition at half the products or less", async () => {
+  const seed = newSeed();
+  const { walk, group } = blockWalk(200, 4, 0.02, seed);
+  const cold = await cutFrame(walk, { ...settings, steps: 2 });
+  assert(sameGrouping(cold.segmentation.labels, group), `seed ${seed}`);
+  const matrix = (await walk.dense()).slice();
+  const next = uniform(seed + 1);
+  for (let i = 0; i < matrix.length; i++) matrix[i]! *= 1 + 0.02 * (next() - 0.5);
+  const warm = await cutFrame(new PlainWalk(matrix, 200), { ...settings, steps: 2 }, cold.state);
+  assert(sameGrouping(warm.segmentation.labels, group), `seed ${seed}`);
+  assert(warm.segmentation.stats.warm && !cold.segmentation.stats.warm);
+  const [few, many] = [warm, cold].map(({ segmentation }) => segmentation.stats.operatorApplications);
+  assert(few! <= many! / 2, `${few} of ${many}, seed ${seed}`);
+});
+
+Deno.test("cutFrame() keeps to maxSegments and to minPart", async () => {
+  const seed = newSeed();
+  const { walk } = blockWalk(150, 5, 0.02, seed);
+  const bounded = await cutFrame(walk, { ...settings, maxSegments: 3 });
+  assertEquals(bounded.segmentation.segments, 3, `seed ${seed}`);
+  const coarse = await cutFrame(walk, { ...settings, minPart: 40 });
+  assert(coarse.segmentation.leaves.every((id) => coarse.segmentation.tree[id]!.size >= 40), `seed ${seed}`);
+});
+
+Deno.test("thresholdOf() counts each edge once and bends to a segment's history", () => {
+  const proposal = { total: 50, nodes: new Uint32Array(101) };
+  assertEquals(thresholdOf({ kind: "manc-ncut" }, proposal), 0.5);
+  assertEquals(thresholdOf({ kind: "ncut", threshold: 0.3 }, proposal), 0.3);
+  assertEquals(thresholdOf({ kind: "manc-ncut" }, proposal, true), 0.5 * (1 + HYSTERESIS));
+  assertEquals(thresholdOf({ kind: "manc-ncut" }, proposal, false), 0.5 * (1 - HYSTERESIS));
+});
+
+Deno.test("multiply() of the plain walk is what the definition says", () => {
+  const matrix = Float32Array.of(1, 2, 3, 4);
+  assertEquals([...multiply(matrix, 2, Float32Array.of(1, 1), 1, false)], [3, 7]);
+  assertEquals([...multiply(matrix, 2, Float32Array.of(1, 1), 1, true)], [4, 6]);
+});
