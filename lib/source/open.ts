@@ -3,8 +3,33 @@
  *
  * @module
  */
-import type { Rational, VideoSource } from "./frame.ts";
+import { ByteReader } from "../ffmpeg/byte_reader.ts";
+import {
+  type Ffmpeg,
+  inputClockArgs,
+  listCapabilities,
+  locateFfmpeg,
+  passthroughArgs,
+} from "../ffmpeg/locate.ts";
+import { type Probe, probeInput, type ProbeResult } from "../ffmpeg/probe.ts";
+import { UsageError } from "../errors.ts";
+import { type ColorPlan, planColor } from "./color.ts";
+import { Decoder } from "./decode.ts";
+import type { Rational, VideoInfo, VideoSource } from "./frame.ts";
+import { Y4mGuard } from "./guard.ts";
+import {
+  classifyInput,
+  concatenateFiles,
+  type Content,
+  frameClock,
+  type Input,
+  inputArgs,
+  pipeArgs,
+  sniff,
+} from "./input.ts";
+import { packetTimes } from "./packets.ts";
 import type { Size } from "./numbers.ts";
+import { openRaw } from "./raw.ts";
 
 /** What a stream holds, where it is not to be sniffed. */
 export type InputFormat = "auto" | "y4m" | "nut" | "rgb24" | "rgba" | "gray8";
@@ -33,6 +58,18 @@ export interface SourceOptions {
   readonly stdin?: ReadableStream<Uint8Array<ArrayBuffer>>;
 }
 
+/** Options with their defaults, checked. */
+interface Window {
+  readonly start: number;
+  readonly end: number;
+  readonly frames: number;
+  readonly stride: number;
+}
+
+const DEFAULT_FPS: Rational = { num: 25, den: 1 };
+/** Bytes of a pipe's head that ffmpeg is shown to describe it. */
+const HEAD_BYTES = 1 << 16;
+
 /**
  * Opens a video.
  *
@@ -41,6 +78,323 @@ export interface SourceOptions {
  * @throws {UsageError} If there is nothing readable, or options do not fit (exit code 2).
  * @throws {FfmpegError} If ffmpeg is missing.
  */
-export function openVideo(_input: string, _options: SourceOptions = {}): Promise<VideoSource> {
-  throw new Error("Not written yet");
+export async function openVideo(input: string, options: SourceOptions = {}): Promise<VideoSource> {
+  const window = checkWindow(options);
+  const classified = await classifyInput(input);
+  const format = options.inputFormat ?? "auto";
+  if (format === "rgb24" || format === "rgba" || format === "gray8") {
+    return await openRawInput(classified, format, options, window);
+  }
+  if (options.size) {
+    throw new UsageError({ what: "--size is for raw frames", found: `--input-format ${format}` });
+  }
+  const ffmpeg = await locateFfmpeg(options.ffmpeg);
+  switch (classified.kind) {
+    case "pipe":
+      return await openPipe(ffmpeg, options, window);
+    case "pictures":
+      return await openPictures(ffmpeg, classified, options, window);
+    default:
+      return await openFile(ffmpeg, withFormat(classified, format), options, window);
+  }
+}
+
+/** Checks the options that choose frames. */
+function checkWindow(options: SourceOptions): Window {
+  const { start = 0, end = Infinity, frames = Infinity, stride = 1, shard } = options;
+  const seconds = (value: number) => Number.isFinite(value) && value >= 0 && value < 1e9;
+  if (!seconds(start)) throw new UsageError({ what: "Not a time to start at", found: start });
+  if (end !== Infinity && !seconds(end)) throw new UsageError({ what: "Not a time to end at", found: end });
+  if (end <= start) {
+    throw new UsageError({ what: "The end comes before the start", found: `${end} s <= ${start} s` });
+  }
+  if (frames !== Infinity && !(Number.isSafeInteger(frames) && frames >= 1)) {
+    throw new UsageError({ what: "Not a number of frames", found: frames, advice: "give 1 or more" });
+  }
+  if (!(Number.isSafeInteger(stride) && stride >= 1 && stride < 2 ** 31)) {
+    throw new UsageError({ what: "Not a stride", found: stride, advice: "give 1 or more" });
+  }
+  if (
+    shard &&
+    !(Number.isSafeInteger(shard.count) && Number.isSafeInteger(shard.index) && shard.index >= 1 &&
+      shard.index <= shard.count)
+  ) {
+    throw new UsageError({
+      what: "Not a shard",
+      found: `${shard.index}/${shard.count}`,
+      advice: "give I/N with 1 <= I <= N",
+    });
+  }
+  return { start, end, frames, stride };
+}
+
+/** The frames of a numbered list that a window and a shard choose. */
+function chosenIndices(count: number, fps: Rational, window: Window, options: SourceOptions): number[] {
+  const seconds = fps.den / fps.num;
+  const chosen: number[] = [];
+  for (
+    let i = Math.ceil(window.start / seconds - 1e-6);
+    i < count && chosen.length < window.frames;
+    i += window.stride
+  ) {
+    if (i * seconds >= window.end - 1e-9) break;
+    chosen.push(i);
+  }
+  return shardOf(chosen, options.shard);
+}
+
+function shardOf<T>(items: readonly T[], shard: SourceOptions["shard"]): T[] {
+  if (!shard) return [...items];
+  const cut = (part: number) => Math.floor(items.length * part / shard.count);
+  return items.slice(cut(shard.index - 1), cut(shard.index));
+}
+
+function withFormat(
+  input: Input & { kind: "file" | "url" },
+  format: InputFormat,
+): Input & { kind: "file" | "url" } {
+  if (input.kind === "url" || format === "auto") return input;
+  const demuxer = format === "y4m" ? "yuv4mpegpipe" : format;
+  return { ...input, content: { name: format.toUpperCase(), demuxer } };
+}
+
+async function openRawInput(
+  input: Input,
+  format: "rgb24" | "rgba" | "gray8",
+  options: SourceOptions,
+  window: Window,
+): Promise<VideoSource> {
+  if (!options.size) {
+    throw new UsageError({
+      what: "Raw frames have no header",
+      found: format,
+      advice: "give --size WIDTHxHEIGHT",
+    });
+  }
+  if (options.shard) throw new UsageError({ what: "Raw frames cannot be sharded", found: format });
+  if (input.kind !== "pipe" && input.kind !== "file") {
+    throw new UsageError({ what: "Raw frames come from a file or stdin", found: input.kind });
+  }
+  const fps = options.fps ?? DEFAULT_FPS;
+  const frameOf = (seconds: number) => Math.ceil(seconds * fps.num / fps.den - 1e-6);
+  const first = frameOf(window.start);
+  const last = Math.min(
+    window.end === Infinity ? Infinity : frameOf(window.end),
+    first + window.frames * window.stride,
+  );
+  const stream = input.kind === "file" ? (await Deno.open(input.path)).readable : stdinOf(options);
+  return await openRaw(stream, { format, size: options.size, fps, first, last, stride: window.stride });
+}
+
+async function openPipe(ffmpeg: Ffmpeg, options: SourceOptions, window: Window): Promise<VideoSource> {
+  if (options.shard) {
+    throw new UsageError({ what: "A pipe cannot be sharded", found: "-", advice: "name a file" });
+  }
+  const reader = new ByteReader(stdinOf(options));
+  // One chunk describes a stream; waiting for more would stall a live one.
+  const head = (await reader.peek(64)).slice(0, HEAD_BYTES);
+  if (head.length === 0) throw new UsageError({ what: "stdin is empty", found: "-" });
+  const asked = options.inputFormat;
+  const content: Content = asked === "y4m" || asked === "nut"
+    ? { name: asked.toUpperCase(), demuxer: asked === "y4m" ? "yuv4mpegpipe" : "nut" }
+    : sniff(head);
+  const guard = content.demuxer === "yuv4mpegpipe" ? new Y4mGuard() : undefined;
+  if (guard) new Y4mGuard().see(head);
+  const args = pipeArgs(content, options.fps ?? DEFAULT_FPS);
+  const described = await probeInput(ffmpeg, args, head);
+  const probe = "probe" in described ? described.probe : undefined;
+  if (probe && probe.streams.length > 0 && !probe.video) throw noVideo("stdin", probe);
+  const plan = planColor(probe?.video, await listCapabilities(ffmpeg, "filters"));
+  const trim = [
+    ...(window.start > 0 || window.end < Infinity
+      ? [
+        `trim=start=${window.start.toFixed(6)}` +
+        (window.end < Infinity ? `:end=${window.end.toFixed(6)}` : ""),
+        `setpts=PTS-round(${window.start.toFixed(6)}/TB)`,
+      ]
+      : []),
+  ];
+  return await Decoder.start({
+    ffmpeg,
+    args: [...args, ...decodeArgs(ffmpeg, [...trim, ...strideFilter(window)], plan, window.frames)],
+    name: "stdin",
+    feed: { reader, ...(guard ? { guard } : {}) },
+    info: describe(probe, plan, window, "stdin", undefined),
+    still: content.picture ? "one" : false,
+    ...(probe?.video?.ticks ? { ticks: probe.video.ticks } : {}),
+  });
+}
+
+async function openPictures(
+  ffmpeg: Ffmpeg,
+  input: Input & { kind: "pictures" },
+  options: SourceOptions,
+  window: Window,
+): Promise<VideoSource> {
+  const fps = options.fps ?? DEFAULT_FPS;
+  const chosen = chosenIndices(input.files.length, fps, window, options).map((i) => input.files[i]!);
+  if (chosen.length === 0) throw noFramesChosen(`${input.files.length} pictures`);
+  const args = pipeArgs(input.content, fps);
+  const described = await probeInput(ffmpeg, args, await Deno.readFile(chosen[0]!));
+  const probe = "probe" in described ? described.probe : undefined;
+  const plan = planColor(probe?.video, await listCapabilities(ffmpeg, "filters"));
+  const rate = { num: fps.num, den: fps.den * window.stride };
+  return await Decoder.start({
+    ffmpeg,
+    args: [...args, ...decodeArgs(ffmpeg, [], plan, Infinity)],
+    name: chosen.length === 1 ? chosen[0]! : `${chosen[0]} …`,
+    feed: { reader: new ByteReader(concatenateFiles(chosen)) },
+    info: {
+      frameRate: rate,
+      frameCount: chosen.length,
+      duration: chosen.length * rate.den / rate.num,
+      audioStreams: 0,
+      subtitleStreams: 0,
+      color: plan.color,
+      notes: plan.notes,
+    },
+    still: false,
+    clock: frameClock(rate),
+    exactly: chosen.length,
+  });
+}
+
+async function openFile(
+  ffmpeg: Ffmpeg,
+  input: Input & { kind: "file" | "url" },
+  options: SourceOptions,
+  window: Window,
+): Promise<VideoSource> {
+  const name = input.kind === "url" ? input.url : input.path;
+  const args = inputArgs(input);
+  const probe = described(name, await probeInput(ffmpeg, args));
+  if (!probe.video) throw noVideo(name, probe);
+  const picture = input.kind === "file" && input.content.picture === true;
+  if (probe.duration !== undefined && window.start > 0 && window.start >= probe.duration) {
+    throw noFramesChosen(`${name} is ${probe.duration} s long`);
+  }
+  const plan = planColor(probe.video, await listCapabilities(ffmpeg, "filters"));
+  const part = options.shard ? await shardWindow(ffmpeg, args, window, options.shard, name) : window;
+  const seek = [
+    ...(part.start > 0 ? ["-ss", part.start.toFixed(6)] : []),
+    ...(part.end < Infinity ? ["-t", (part.end - part.start).toFixed(6)] : []),
+  ];
+  const whole = part.frames === Infinity && part.end === Infinity && !picture;
+  return await Decoder.start({
+    ffmpeg,
+    args: [...seek, ...args, ...decodeArgs(ffmpeg, strideFilter(part), plan, part.frames)],
+    name,
+    info: describe(probe, plan, part, name, [...seek, ...args]),
+    still: picture,
+    ...(probe.video.ticks ? { ticks: probe.video.ticks } : {}),
+    ...(whole && probe.duration !== undefined && window.stride === 1 && input.kind === "file" &&
+        probe.streams.every(({ kind }) => kind !== "audio") // sound may be longer than the picture
+      ? { until: probe.duration - part.start }
+      : {}),
+  });
+}
+
+/** The window that holds exactly a shard's frames. */
+async function shardWindow(
+  ffmpeg: Ffmpeg,
+  args: readonly string[],
+  window: Window,
+  shard: { readonly index: number; readonly count: number },
+  name: string,
+): Promise<Window> {
+  const times = (await packetTimes(ffmpeg, args, name))
+    .filter((time) => time >= window.start - 1e-6 && time < window.end - 1e-6)
+    .filter((_, i) => i % window.stride === 0)
+    .slice(0, window.frames);
+  const part = shardOf(times, shard);
+  if (part.length === 0) throw noFramesChosen(`${times.length} frames in ${shard.count} parts`);
+  // A seek keeps frames from its time on; rounded down to the microsecond it is within the tick.
+  return {
+    start: Math.floor(part[0]! * 1e6) / 1e6,
+    end: Infinity,
+    frames: part.length,
+    stride: window.stride,
+  };
+}
+
+/** What is known of a source before its first frame, beside what the decoded stream says itself. */
+function describe(
+  probe: Probe | undefined,
+  plan: ColorPlan,
+  window: Window,
+  name: string,
+  originArgs: readonly string[] | undefined,
+): Omit<VideoInfo, "width" | "height" | "timeBase" | "still"> {
+  const count = (kind: string) => probe?.streams.filter((stream) => stream.kind === kind).length ?? 0;
+  const end = Math.min(probe?.duration ?? Infinity, window.end);
+  const length = end === Infinity ? undefined : Math.max(0, end - window.start);
+  const fps = probe?.video?.fps;
+  const estimate = length === undefined || fps === undefined
+    ? Infinity
+    : Math.ceil(Math.round(length * fps) / window.stride);
+  const frameCount = Math.min(Math.max(1, estimate), window.frames);
+  return {
+    ...(Number.isFinite(frameCount) ? { frameCount } : {}),
+    // A number of frames ends at a time that is not known before.
+    ...(length !== undefined && window.frames === Infinity ? { duration: length } : {}),
+    audioStreams: count("audio"),
+    subtitleStreams: count("subtitle"),
+    color: plan.color,
+    notes: [
+      ...plan.notes,
+      ...(probe?.video?.interlaced ? ["the video is interlaced; its frames are segmented as they are"] : []),
+    ],
+    ...(originArgs && probe
+      ? {
+        origin: {
+          inputArgs: originArgs,
+          name,
+          streams: probe.streams,
+          trimmed: window.frames < Infinity || window.end < Infinity,
+        },
+      }
+      : {}),
+  };
+}
+
+/** ffmpeg's arguments from its input to NUT on its stdout. */
+function decodeArgs(ffmpeg: Ffmpeg, filters: readonly string[], plan: ColorPlan, frames: number): string[] {
+  return [
+    "-map",
+    "0:V:0",
+    "-vf",
+    [...filters, ...plan.filters].join(","),
+    ...(frames < Infinity ? ["-frames:v", String(frames)] : []),
+    ...passthroughArgs(ffmpeg),
+    ...inputClockArgs(ffmpeg),
+    "-c:v",
+    "rawvideo",
+    "-pix_fmt",
+    "rgb24",
+    "-f",
+    "nut",
+    "pipe:1",
+  ];
+}
+
+function strideFilter(window: Window): string[] {
+  return window.stride > 1 ? [`select=not(mod(n\\,${window.stride}))`] : [];
+}
+
+function described(name: string, result: ProbeResult): Probe {
+  if ("probe" in result) return result.probe;
+  throw new UsageError({ what: "ffmpeg cannot read the input", found: `${name} (${result.reason})` });
+}
+
+function noVideo(name: string, probe: Probe): UsageError {
+  const kinds = [...new Set(probe.streams.map(({ kind }) => kind))].join(", ") || "nothing";
+  return new UsageError({ what: "The input has no video stream", found: `${name} (it has ${kinds})` });
+}
+
+function noFramesChosen(found: string): UsageError {
+  return new UsageError({ what: "No frame is left to read", found, advice: "see --start, --end, --shard" });
+}
+
+function stdinOf(options: SourceOptions): ReadableStream<Uint8Array<ArrayBuffer>> {
+  return options.stdin ?? Deno.stdin.readable;
 }

@@ -1,0 +1,273 @@
+/**
+ * A running decoder: ffmpeg on one side, frames on the other.
+ *
+ * @module
+ */
+import { type ByteReader } from "../ffmpeg/byte_reader.ts";
+import { NutError, type NutFrame, NutReader } from "../ffmpeg/nut.ts";
+import { FfmpegProcess } from "../ffmpeg/process.ts";
+import type { Ffmpeg } from "../ffmpeg/locate.ts";
+import { UsageError, WalkcutError } from "../errors.ts";
+import { ptsSeconds } from "./numbers.ts";
+import type { Frame, Rational, VideoInfo, VideoSource } from "./frame.ts";
+
+/** Frames that are decoded before they are asked for. */
+const AHEAD = 2;
+/** Words by which ffmpeg says that an input ended too early, whatever its length should have been. */
+const ENDS_EARLY =
+  /partial file|ended prematurely|prematurely|truncated|unexpected end|corrupt input packet|EOI missing|overread|Input\/output error|Connection (reset|timed out|refused)/i;
+
+/** Bytes on their way to a decoder's stdin. */
+export interface Feed {
+  readonly reader: ByteReader;
+  /** Looks at all bytes first; `end` is told when the last has passed. */
+  readonly guard?: { see(bytes: Uint8Array): void; end(): void };
+}
+
+/** Settings of {@linkcode Decoder.start}. */
+export interface DecoderOptions {
+  readonly ffmpeg: Ffmpeg;
+  /** All of ffmpeg's arguments; NUT with rgb24 must come from its stdout. */
+  readonly args: readonly string[];
+  /** Name for messages. */
+  readonly name: string;
+  readonly feed?: Feed;
+  /** What is known beside NUT's headers. */
+  readonly info: Omit<VideoInfo, "width" | "height" | "timeBase" | "still">;
+  /** True: a picture; `"one"`: a picture if no second frame follows. */
+  readonly still: boolean | "one";
+  /** Ticks a second of the source's clock, where known: NUT's may be finer by a power of two. */
+  readonly ticks?: number;
+  /** The clock of frames that are numbered and not timed. */
+  readonly clock?: Rational;
+  /** Frames that must come, where that is known. */
+  readonly exactly?: number;
+  /** Seconds at which the last frame should end, where known and nothing cuts it short. */
+  readonly until?: number;
+}
+
+/** ffmpeg, decoding. */
+export class Decoder implements VideoSource {
+  readonly info: VideoInfo;
+  readonly #options: DecoderOptions;
+  readonly #process: FfmpegProcess;
+  readonly #nut: NutReader;
+  readonly #ahead: Promise<NutFrame | undefined>[] = [];
+  readonly #pump: Promise<unknown>;
+  #scale = 1;
+  #iterated = false;
+  #closed = false;
+
+  /**
+   * Starts ffmpeg and waits for the first frame.
+   *
+   * @throws {UsageError} If there is none.
+   */
+  static async start(options: DecoderOptions): Promise<Decoder> {
+    const process = FfmpegProcess.spawn(options.ffmpeg, options.args, {
+      role: "decoder",
+      stdin: options.feed ? "piped" : "null",
+      stdout: "piped",
+    });
+    const pump = options.feed ? pumpInto(process, options.feed) : Promise.resolve(undefined);
+    try {
+      const nut = await NutReader.open(process.stdout);
+      const first = await nut?.read();
+      if (!nut || !first) throw await noFrames(process, options, pump);
+      const second = options.still === "one" ? await nut.read() : undefined;
+      const still = options.still === "one" ? second === undefined : options.still;
+      const decoder = new Decoder(options, process, nut, pump, still);
+      decoder.#ahead.push(Promise.resolve(first));
+      if (options.still === "one") decoder.#ahead.push(Promise.resolve(second));
+      return decoder;
+    } catch (error) {
+      await process.kill();
+      await options.feed?.reader.cancel();
+      if (error instanceof NutError) {
+        const reason = await pump;
+        throw reason instanceof WalkcutError
+          ? reason
+          : process.status?.signal && process.status.signal !== "SIGTERM"
+          ? process.failure("The decoder failed")
+          : unreadable(options.name, process.lastError ?? error.message);
+      }
+      throw error;
+    }
+  }
+
+  private constructor(
+    options: DecoderOptions,
+    process: FfmpegProcess,
+    nut: NutReader,
+    pump: Promise<unknown>,
+    still: boolean,
+  ) {
+    this.#options = options;
+    this.#process = process;
+    this.#nut = nut;
+    this.#pump = pump;
+    const { width, height, timeBase, frameRate, sampleAspect } = nut.stream;
+    this.#scale = options.ticks ? finerBy(timeBase, options.ticks) : 1;
+    const clock = options.clock ?? (this.#scale > 1 ? { num: 1, den: options.ticks! } : timeBase);
+    this.info = {
+      ...(frameRate && !still ? { frameRate } : {}),
+      ...(sampleAspect ? { sampleAspect } : {}),
+      ...options.info,
+      width,
+      height,
+      timeBase: clock,
+      still,
+      ...(still ? { frameCount: 1 } : {}),
+    };
+  }
+
+  /** Process id of ffmpeg. */
+  get pid(): number {
+    return this.#process.pid;
+  }
+
+  async *frames(): AsyncGenerator<Frame> {
+    if (this.#iterated) throw new TypeError("Cannot iterate the frames of a source twice");
+    this.#iterated = true;
+    let index = 0;
+    let last = -1;
+    try {
+      while (!this.#closed) {
+        this.#fill();
+        const item = await this.#ahead.shift()!;
+        if (!item || this.#closed) break;
+        this.#fill();
+        // Pictures of a sequence are numbered, everything else is timed.
+        const pts = this.#options.clock ? index : Math.round(item.pts / this.#scale);
+        last = pts;
+        yield { index: index++, pts, width: this.info.width, height: this.info.height, data: item.data };
+      }
+      if (!this.#closed) await this.#checkEnd(index, last);
+    } catch (error) {
+      throw await this.#explain(error, index);
+    } finally {
+      await this.close();
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#process.kill();
+    await this.#options.feed?.reader.cancel();
+    await this.#nut.cancel();
+    await Promise.allSettled(this.#ahead);
+    await this.#pump;
+  }
+
+  #fill(): void {
+    while (this.#ahead.length < AHEAD) {
+      const before = this.#ahead.at(-1) ?? Promise.resolve(true);
+      const next = before.then((item) => item ? this.#nut.read() : undefined);
+      next.catch(() => {}); // Thrown when its turn comes.
+      this.#ahead.push(next);
+    }
+  }
+
+  /** Frames have ended: did the input? */
+  async #checkEnd(count: number, last: number): Promise<void> {
+    const status = await this.#process.ended;
+    const fed = await Promise.race([this.#pump, Promise.resolve(undefined)]);
+    if (fed instanceof Error) throw fed;
+    if (status.signal) throw this.#process.failure("The decoder failed");
+    const errors = this.#process.lines.filter(({ level }) => level === "error" || level === "fatal");
+    const said = this.#process.lines.filter(({ text }) => ENDS_EARLY.test(text)).at(-1)?.text ??
+      errors.at(-1)?.text;
+    const quote = said ? `, ffmpeg says "${said}"` : "";
+    const { exactly, until, name } = this.#options;
+    if (exactly !== undefined && count < exactly) {
+      throw new WalkcutError({
+        what: `Only ${count} of ${exactly} frames could be read`,
+        found: name + quote,
+      });
+    }
+    const short = until !== undefined && until - ptsSeconds(this.info, last) > this.#tolerance(until);
+    const early = this.#process.lines.some(({ text }) => ENDS_EARLY.test(text)) &&
+      (until === undefined || until - ptsSeconds(this.info, last) > this.#tolerance(0));
+    if ((short && (errors.length > 0 || !status.success)) || early) {
+      throw new WalkcutError({
+        what: "The input ends too early",
+        found: `${name} after ${count} frames${quote}`,
+      });
+    }
+    if (!status.success && errors.length > 0) {
+      throw new WalkcutError({
+        what: "The input could not be read to its end",
+        found: `${name} after ${count} frames${quote}`,
+      });
+    }
+  }
+
+  /** Seconds by which the last frame may begin before the end. */
+  #tolerance(length: number): number {
+    const { frameRate } = this.info;
+    return Math.max(frameRate ? 2.5 * frameRate.den / frameRate.num : 0.2, 0.002 * length);
+  }
+
+  /** Turns a broken pipe from ffmpeg into the reason why it broke. */
+  async #explain(error: unknown, count: number): Promise<unknown> {
+    if (!(error instanceof NutError)) return error;
+    if (!error.truncated) {
+      await this.#process.kill();
+      return new WalkcutError({
+        what: `The decoded stream is damaged after ${count} frames (does its frame size change?)`,
+        found: error.message,
+        cause: error,
+      });
+    }
+    await this.#process.ended;
+    return this.#process.failure(`The decoder failed after ${count} frames`);
+  }
+}
+
+/** By how many times NUT's clock is finer than the source's: a power of two, or 1 where it is not. */
+function finerBy(nut: Rational, ticks: number): number {
+  const ratio = nut.den / (nut.num * ticks);
+  return Number.isInteger(ratio) && Number.isInteger(Math.log2(ratio)) ? ratio : 1;
+}
+
+/** Writes a feed to the decoder; resolves with the error that ended it early, or undefined. */
+async function pumpInto(process: FfmpegProcess, feed: Feed): Promise<unknown> {
+  try {
+    for (;;) {
+      const bytes = await feed.reader.some();
+      if (!bytes) break;
+      feed.guard?.see(bytes);
+      try {
+        await process.write(bytes);
+      } catch {
+        return undefined; // It has all it wants, or has failed: its status says which.
+      }
+    }
+    feed.guard?.end();
+    return undefined;
+  } catch (error) {
+    return error;
+  } finally {
+    await process.closeStdin();
+  }
+}
+
+async function noFrames(
+  process: FfmpegProcess,
+  options: DecoderOptions,
+  pump: Promise<unknown>,
+): Promise<Error> {
+  const status = await process.ended;
+  const reason = await Promise.race([pump, Promise.resolve(undefined)]);
+  if (reason instanceof Error) return reason;
+  if (status.signal) return process.failure("The decoder failed");
+  return unreadable(options.name, process.lastError);
+}
+
+/** The error for an input without any frame. */
+export function unreadable(name: string, said: string | undefined): UsageError {
+  return new UsageError({
+    what: "No frame could be read from the input",
+    found: name + (said ? `, ffmpeg says "${said}"` : ""),
+  });
+}
