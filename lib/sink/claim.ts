@@ -47,7 +47,7 @@ export async function claimOutput(path: string, options: ClaimOptions = {}): Pro
       } catch (cause) {
         throw new WalkcutError({
           what: `Cannot rename ${partial}`,
-          found: message(cause),
+          found: textOf(cause),
           advice: "the output may lie there under that name",
           cause,
         });
@@ -91,10 +91,11 @@ async function stat(path: string): Promise<Deno.FileInfo | undefined> {
   } catch (cause) {
     if (cause instanceof Deno.errors.NotFound || cause instanceof Deno.errors.NotADirectory) return undefined;
     if (cause instanceof Deno.errors.NotCapable) throw cause;
-    throw new UsageError({ what: "Cannot look at the output", found: `${path} (${message(cause)})`, cause });
+    throw new UsageError({ what: "Cannot look at the output", found: `${path} (${textOf(cause)})`, cause });
   }
 }
 
-function message(error: unknown): string {
+/** An error's text. */
+export function textOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -3,9 +3,15 @@
  *
  * @module
  */
+import { inputClockArgs, locateFfmpeg, passthroughArgs } from "../ffmpeg/locate.ts";
+import { FfmpegProcess } from "../ffmpeg/process.ts";
+import { UsageError, WalkcutError } from "../errors.ts";
 import type { VideoInfo } from "../source/frame.ts";
-import type { ClaimOptions } from "./claim.ts";
+import { type ClaimOptions, claimOutput } from "./claim.ts";
+import { GrowingFile, littleEndian, openPictureFiles } from "./files.ts";
+import { encodeLabelPng, encodePalettePng } from "./png.ts";
 import type { LabelMap, Sink } from "./sink.ts";
+import { nutInputArgs, NutSink } from "./video.ts";
 
 /** Settings of {@linkcode openLabelSink}. */
 export interface LabelSinkOptions extends ClaimOptions {
@@ -17,7 +23,114 @@ export interface LabelSinkOptions extends ClaimOptions {
   readonly ffmpeg?: string;
 }
 
-/** Opens the label output that `output` names: `.mkv`, a `%06d.png` pattern, `.png` or `.npy`. */
-export function openLabelSink(_output: string, _options: LabelSinkOptions): Promise<Sink<LabelMap>> {
-  throw new Error("Not written yet");
+/**
+ * Opens the label output that `output` names: `.mkv`, a `%06d.png` pattern, `.png` or `.npy`.
+ *
+ * @throws {UsageError} If it cannot be written, before anything is.
+ */
+export async function openLabelSink(output: string, options: LabelSinkOptions): Promise<Sink<LabelMap>> {
+  const kind = /\.(mkv|png|npy)$/i.exec(output)?.[1]?.toLowerCase();
+  if (options.palette && kind !== "png") {
+    throw new UsageError({ what: "--palette is for PNG label maps", found: output });
+  }
+  switch (kind) {
+    case "png":
+      return await openPictureFiles(output, {
+        ...options,
+        encode: options.palette ? encodePalettePng : encodeLabelPng,
+      });
+    case "npy":
+      return new NpyLabels(output, new GrowingFile(await claimOutput(output, options)), options.info);
+    case "mkv":
+      return await openFfv1(output, options);
+    default:
+      throw new UsageError({
+        what: "Unknown kind of label output",
+        found: output,
+        advice: "give .mkv, %06d.png or .npy",
+      });
+  }
+}
+
+/** Lossless video of the ids. */
+async function openFfv1(output: string, options: LabelSinkOptions): Promise<Sink<LabelMap>> {
+  const claim = await claimOutput(output, options);
+  const ffmpeg = await locateFfmpeg(options.ffmpeg);
+  const { info } = options;
+  const args = [
+    "-y",
+    ...nutInputArgs(),
+    ...["-map", "0:v:0", "-c:v", "ffv1", "-level", "3", "-g", "1", "-slicecrc", "1", "-pix_fmt", "gray16le"],
+    ...passthroughArgs(ffmpeg),
+    ...inputClockArgs(ffmpeg),
+    ...["-f", "matroska", `file:${claim.partial}`],
+  ];
+  const process = FfmpegProcess.spawn(ffmpeg, args, { role: "label encoder", stdin: "piped" });
+  const sink = new NutSink(process, { output, claim, info, size: info, channels: 2, interrupt: false });
+  return {
+    output,
+    partial: claim.partial,
+    write: ({ width, height, pts, labels }) => sink.write({ width, height, pts, data: littleEndian(labels) }),
+    close: () => sink.close(),
+    abort: () => sink.abort(),
+  };
+}
+
+/** A NumPy array of uint16, `[frames, height, width]`; a still picture's is `[height, width]`. */
+class NpyLabels implements Sink<LabelMap> {
+  readonly output: string;
+  readonly #file: GrowingFile;
+  readonly #info: VideoInfo;
+  #count = 0;
+  #done = false;
+
+  constructor(output: string, file: GrowingFile, info: VideoInfo) {
+    this.output = output;
+    this.#file = file;
+    this.#info = info;
+  }
+
+  get partial(): string {
+    return this.#file.partial;
+  }
+
+  async write({ width, height, labels }: LabelMap): Promise<void> {
+    if (width !== this.#info.width || height !== this.#info.height) {
+      throw new WalkcutError({ what: "The label map's size changes", found: `${width}x${height}` });
+    }
+    // The number of frames is written when it is known.
+    if (this.#count === 0) await this.#file.append(this.#header());
+    await this.#file.append(littleEndian(labels));
+    this.#count++;
+  }
+
+  async close(): Promise<void> {
+    if (this.#done) return;
+    await this.#file.rewriteStart(this.#header());
+    this.#done = true;
+    await this.#file.commit();
+  }
+
+  async abort(): Promise<void> {
+    if (this.#done) return;
+    this.#done = true;
+    await this.#file.rewriteStart(this.#header()).catch(() => {});
+    this.#file.end();
+  }
+
+  /** NumPy's header, version 1.0, always 128 bytes long. */
+  #header(): Uint8Array<ArrayBuffer> {
+    const { width, height, still } = this.#info;
+    const shape = still ? `(${height}, ${width})` : `(${this.#count}, ${height}, ${width})`;
+    const text = `{'descr': '<u2', 'fortran_order': False, 'shape': ${shape}, }`.padEnd(117) + "\n";
+    return Uint8Array.from([
+      0x93,
+      ...new TextEncoder().encode("NUMPY"),
+      1,
+      0,
+      118,
+      0,
+      ...new TextEncoder().encode(text),
+    ]);
+  }
 }

@@ -5,7 +5,10 @@
  */
 import type { SegmentedFrame } from "../segmenter.ts";
 import type { VideoInfo } from "../source/frame.ts";
-import type { ClaimOptions } from "./claim.ts";
+import { ptsSeconds } from "../source/numbers.ts";
+import { type ClaimOptions, claimOutput } from "./claim.ts";
+import { GrowingFile } from "./files.ts";
+import { encodeSegments } from "./rle.ts";
 import type { Sink } from "./sink.ts";
 
 /** Settings of {@linkcode openRleSink} and {@linkcode openStatsSink}. */
@@ -14,12 +17,78 @@ export interface LineSinkOptions extends ClaimOptions {
   readonly info: VideoInfo;
 }
 
-/** Opens a file of segments: `{frame, pts, width, height, segments: [{id, area, bbox, rle}]}` a line. */
-export function openRleSink(_output: string, _options: LineSinkOptions): Promise<Sink<SegmentedFrame>> {
-  throw new Error("Not written yet");
+/**
+ * Opens a file of segments: `{frame, pts, width, height, segments: [{id, area, bbox, rle}]}` a line.
+ *
+ * `pts` is in seconds, `bbox` is `[x, y, width, height]`, `rle` is what pycocotools' `decode` takes:
+ * `{size: [height, width], counts}`.
+ *
+ * @throws {UsageError} If it cannot be written, before anything is.
+ */
+export async function openRleSink(output: string, options: LineSinkOptions): Promise<Sink<SegmentedFrame>> {
+  return new Lines(output, new GrowingFile(await claimOutput(output, options)), ({ frame, labels }) => ({
+    frame: frame.index,
+    pts: ptsSeconds(options.info, frame.pts),
+    width: frame.width,
+    height: frame.height,
+    segments: encodeSegments(labels, frame.width, frame.height),
+  }));
 }
 
-/** Opens a file of statistics, one line a frame, as `--stats` says. */
-export function openStatsSink(_output: string, _options: LineSinkOptions): Promise<Sink<SegmentedFrame>> {
-  throw new Error("Not written yet");
+/**
+ * Opens a file of statistics, one line a frame.
+ *
+ * @throws {UsageError} If it cannot be written, before anything is.
+ */
+export async function openStatsSink(output: string, options: LineSinkOptions): Promise<Sink<SegmentedFrame>> {
+  return new Lines(
+    output,
+    new GrowingFile(await claimOutput(output, options)),
+    ({ frame, stats, segments }) => ({
+      frame: frame.index,
+      pts: ptsSeconds(options.info, frame.pts),
+      ms: stats.ms,
+      segments: stats.segments,
+      unet_evals: stats.unetEvals,
+      operator_applications: stats.operatorApplications,
+      residual: stats.residual,
+      warm: stats.warm,
+      solver: stats.solver,
+      rank: stats.rank,
+      trace_share: stats.traceShare,
+      recertified: stats.recertified,
+      scene_cut: stats.sceneCut,
+      // NaN, where a segment has no split, becomes null.
+      ncut: Object.fromEntries(segments.map(({ id, ncut }) => [id, ncut])),
+    }),
+  );
+}
+
+class Lines implements Sink<SegmentedFrame> {
+  readonly output: string;
+  readonly #file: GrowingFile;
+  readonly #lineOf: (item: SegmentedFrame) => unknown;
+
+  constructor(output: string, file: GrowingFile, lineOf: (item: SegmentedFrame) => unknown) {
+    this.output = output;
+    this.#file = file;
+    this.#lineOf = lineOf;
+  }
+
+  get partial(): string {
+    return this.#file.partial;
+  }
+
+  async write(item: SegmentedFrame): Promise<void> {
+    await this.#file.append(new TextEncoder().encode(JSON.stringify(this.#lineOf(item)) + "\n"));
+  }
+
+  async close(): Promise<void> {
+    await this.#file.commit();
+  }
+
+  // deno-lint-ignore require-await -- the contract is asynchronous
+  async abort(): Promise<void> {
+    this.#file.end();
+  }
 }

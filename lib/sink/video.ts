@@ -1,0 +1,335 @@
+/**
+ * Pictures encoded by ffmpeg into a container, every one at its own time.
+ *
+ * @module
+ */
+import { inputClockArgs, locateFfmpeg, passthroughArgs } from "../ffmpeg/locate.ts";
+import { NutWriter } from "../ffmpeg/nut.ts";
+import { FfmpegProcess } from "../ffmpeg/process.ts";
+import { UsageError, WalkcutError } from "../errors.ts";
+import { colorTags, encodeFilters } from "../source/color.ts";
+import type { VideoInfo } from "../source/frame.ts";
+import { claimOutput, type OutputClaim } from "./claim.ts";
+import { chooseEncoder, type Container, containerOf, planCopies } from "./encoder.ts";
+import type { PictureSinkOptions } from "./picture.ts";
+import { ClosedPipe, type Picture, type Sink } from "./sink.ts";
+
+/** Seconds that the last frame may be shown longer than the others because the source does so. */
+const LONGEST_LAST_FRAME = 10;
+/** Milliseconds that ffmpeg gets, when a run ends early, to take what is in its pipe. */
+const DRAIN_MS = 200;
+
+/**
+ * Opens an encoded video.
+ *
+ * @throws {UsageError} If the output cannot be, before anything is written.
+ */
+export async function openVideoSink(output: string, options: PictureSinkOptions): Promise<Sink<Picture>> {
+  const container = containerOf(output);
+  const claim = await claimOutput(output, options);
+  const ffmpeg = await locateFfmpeg(options.ffmpeg);
+  const { info, channels = 3 } = options;
+  const size = options.size ?? info;
+  const encoder = await chooseEncoder(ffmpeg, container, {
+    channels,
+    width: size.width,
+    height: size.height,
+    ...(options.codec === undefined ? {} : { codec: options.codec }),
+    ...(options.crf === undefined ? {} : { crf: options.crf }),
+    ...(options.preset === undefined ? {} : { preset: options.preset }),
+    ...(options.pixFmt === undefined ? {} : { pixFmt: options.pixFmt }),
+  });
+  const copies = options.audio !== false && info.origin && !info.still
+    ? planCopies(info.origin, container, container.muxer)
+    : { args: [], needed: false, sound: false, warnings: [] };
+  if (options.audio !== false && !info.origin && info.audioStreams > 0 && container.audioCodec) {
+    options.warn?.("the sound of a piped input is not kept; name a file to keep it");
+  }
+  copies.warnings.forEach((line) => options.warn?.(line));
+  const color = info.color ?? { matrix: "bt709", primaries: "bt709", transfer: "bt709" };
+  const filters = container.muxer === "gif"
+    ? GIF_FILTERS
+    : encodeFilters(color, encoder.pixelFormat).join(",");
+  const args = [
+    "-y",
+    ...nutInputArgs(),
+    ...(copies.needed ? ["-thread_queue_size", "64", ...info.origin!.inputArgs] : []),
+    "-map",
+    "0:v:0",
+    ...copies.args,
+    "-vf",
+    filters,
+    "-c:v",
+    encoder.codec,
+    "-pix_fmt",
+    container.muxer === "gif" ? "pal8" : encoder.pixelFormat,
+    ...encoder.args,
+    ...(container.muxer === "gif" ? [] : colorTags(color, encoder.pixelFormat)),
+    ...passthroughArgs(ffmpeg),
+    ...inputClockArgs(ffmpeg),
+    ...muxerArgs(container, info),
+    ...(copies.sound && info.origin!.trimmed ? ["-shortest"] : []),
+    ...(options.ffmpegArgs ?? []),
+    "-f",
+    container.muxer,
+    `file:${claim.partial}`,
+  ];
+  const process = FfmpegProcess.spawn(ffmpeg, args, { role: "encoder", stdin: "piped" });
+  return new NutSink(process, {
+    output,
+    claim,
+    info,
+    size,
+    channels,
+    // When a run ends early, sound must not go on to the end of the source.
+    interrupt: copies.sound,
+    ...(container.muxer === "gif" && info.duration !== undefined
+      ? { finish: lastGifDelay(claim.partial, info) }
+      : {}),
+  });
+}
+
+/** ffmpeg's arguments for NUT on its stdin: taken frame by frame, without reading ahead to guess. */
+export function nutInputArgs(): string[] {
+  return [
+    "-protocol_whitelist",
+    "pipe",
+    "-probesize",
+    "32",
+    "-analyzeduration",
+    "0",
+    "-f",
+    "nut",
+    "-i",
+    "pipe:0",
+  ];
+}
+
+/** GIF's colours: a palette for each frame, no dithering that would crawl over still parts. */
+const GIF_FILTERS = "split[whole][seen];" +
+  "[seen]palettegen=stats_mode=single:reserve_transparent=1[palette];" +
+  "[whole][palette]paletteuse=new=1:dither=none";
+
+/** What a container needs so that frames keep their times, and the last one its length. */
+function muxerArgs(container: Container, info: VideoInfo): string[] {
+  const args: string[] = [];
+  if (container.muxer === "mp4" || container.muxer === "mov") {
+    // Twice the clock as often as needed is as exact; players want at least some thousand ticks a second.
+    let ticks = info.timeBase.den;
+    while (ticks < 10_000) ticks *= 2;
+    args.push("-video_track_timescale", String(ticks));
+    args.push("-movflags", "+write_colr");
+  }
+  const { duration, frameRate } = info;
+  if (container.muxer !== "gif" && duration !== undefined && info.audioStreams === 0) {
+    // Encoders drop the length of a frame. The newest one is given what is left of the source, if that is more
+    // than a usual frame and not so much that the run must have been stopped.
+    const usual = frameRate ? frameRate.den / frameRate.num : 0.04;
+    const left = `(${duration.toFixed(6)}-PTS*TB)`;
+    // ffmpeg tells lengths in hundredths of a second: exact for a GIF, else good for a clear difference only.
+    const exact = info.timeBase.num === 1 && info.timeBase.den === 100;
+    const least = exact ? 0.005 : usual + 0.01;
+    const odd = `between(${left},${least.toFixed(6)},${LONGEST_LAST_FRAME})`;
+    const length = `if(gt(PTS+1,ld(0)),st(0,PTS+1)*0+if(${odd},round(${left}/TB),DURATION),DURATION)`;
+    args.push("-bsf:v", `setts=duration=${length.replace(/,/g, "\\,")}`);
+  }
+  return args;
+}
+
+/** Settings of {@linkcode NutSink}. */
+export interface NutSinkOptions {
+  readonly output: string;
+  /** Unset for stdout. */
+  readonly claim?: OutputClaim;
+  readonly info: VideoInfo;
+  readonly size: { readonly width: number; readonly height: number };
+  readonly channels: 1 | 2 | 3 | 4;
+  /** Stop ffmpeg by a signal when a run ends early. */
+  readonly interrupt: boolean;
+  /** Called on the finished file before it gets its name; takes the last two frames' times. */
+  readonly finish?: (lastPts: number) => Promise<void>;
+}
+
+/** A frame as an encoder takes it. */
+export interface RawItem {
+  readonly width: number;
+  readonly height: number;
+  readonly pts: number;
+  readonly data: Uint8Array<ArrayBuffer>;
+}
+
+/** An encoder that is fed NUT. */
+export class NutSink implements Sink<Picture> {
+  readonly output: string;
+  readonly #process: FfmpegProcess;
+  readonly #options: NutSinkOptions;
+  readonly #nut: NutWriter;
+  #writing: Promise<void>;
+  #failed: unknown;
+  #lastPts = -1;
+  #done = false;
+
+  constructor(process: FfmpegProcess, options: NutSinkOptions) {
+    this.output = options.output;
+    this.#process = process;
+    this.#options = options;
+    const { info, size, channels } = options;
+    this.#nut = new NutWriter({
+      width: size.width,
+      height: size.height,
+      pixelFormat: ({ 1: "gray", 2: "gray16le", 3: "rgb24", 4: "rgba" } as const)[channels],
+      timeBase: info.timeBase,
+      ...(info.frameRate ? { frameRate: info.frameRate } : {}),
+      ...(info.sampleAspect ? { sampleAspect: info.sampleAspect } : {}),
+    });
+    this.#writing = this.#send([this.#nut.header()]);
+  }
+
+  /** Where the unfinished output lies. */
+  get partial(): string {
+    return this.#options.claim?.partial ?? "stdout";
+  }
+
+  /** Process id of ffmpeg. */
+  get pid(): number {
+    return this.#process.pid;
+  }
+
+  async write(item: RawItem): Promise<void> {
+    // One frame is on its way while the next is made.
+    await this.#writing;
+    if (this.#failed) throw this.#failed;
+    if (this.#done) throw new TypeError("Cannot write to a sink that is closed");
+    const { size, channels } = this.#options;
+    if (item.width !== size.width || item.height !== size.height) {
+      throw new WalkcutError({
+        what: `The output is ${size.width}x${size.height}, a frame is not`,
+        found: `${item.width}x${item.height}`,
+      });
+    }
+    const bytes = size.width * size.height * channels;
+    if (item.data.length !== bytes) {
+      throw new RangeError(`A frame should have ${bytes} bytes: ${item.data.length}`);
+    }
+    // Encoders refuse times that stand still or run back; a damaged source may have them.
+    const pts = Math.max(item.pts, this.#lastPts + 1);
+    this.#lastPts = pts;
+    this.#writing = this.#send([this.#nut.frameHeader(pts), item.data]);
+  }
+
+  async close(): Promise<void> {
+    if (this.#done) return;
+    await this.#writing;
+    if (this.#failed) throw this.#failed;
+    this.#done = true;
+    if (this.#lastPts < 0) {
+      await this.abort();
+      throw new WalkcutError({ what: "Nothing was written to the output", found: this.output });
+    }
+    await this.#process.closeStdin();
+    const status = await this.#process.ended;
+    if (!status.success) throw this.#failure();
+    if (this.#options.claim) {
+      await this.#options.finish?.(this.#lastPts);
+      await this.#options.claim.commit();
+    }
+  }
+
+  async abort(): Promise<void> {
+    if (this.#done && this.#process.status) return;
+    this.#done = true;
+    // The frame on its way is whole before the stream ends; an encoder that stands still loses it.
+    await Promise.race([this.#writing, delay(2000)]);
+    const closing = this.#process.closeStdin();
+    if (this.#options.interrupt) {
+      await Promise.race([this.#process.ended, delay(DRAIN_MS)]);
+      this.#process.signal("SIGINT");
+    }
+    await Promise.race([this.#process.ended, delay(10_000)]);
+    await this.#process.kill();
+    await closing;
+    if (this.#lastPts < 0 && this.#options.claim) await remove(this.#options.claim.partial);
+  }
+
+  async #send(parts: readonly Uint8Array<ArrayBuffer>[]): Promise<void> {
+    try {
+      for (const part of parts) await this.#process.write(part);
+    } catch {
+      await Promise.race([this.#process.ended, delay(5000)]);
+      this.#failed = this.#failure();
+    }
+  }
+
+  #failure(): Error {
+    const status = this.#process.status;
+    const said = this.#process.lines.map(({ text }) => text).join("\n");
+    if (!this.#options.claim && (status?.signal === "SIGPIPE" || /Broken pipe/.test(said))) {
+      return new ClosedPipe();
+    }
+    const failure = this.#process.failure(`Cannot write ${this.output}`);
+    return /Unknown encoder|Unrecognized option|Option .* not found|Error splitting|Invalid argument|Incompatible pixel format/
+        .test(said) && this.#lastPts <= 0 && !/No space/.test(said)
+      ? new UsageError({
+        what: `ffmpeg refuses to encode ${this.output}`,
+        found: this.#process.lastError ?? "",
+      })
+      : failure;
+  }
+}
+
+function delay(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    Deno.unrefTimer(setTimeout(resolve, ms));
+  });
+}
+
+async function remove(path: string): Promise<void> {
+  try {
+    await Deno.remove(path);
+  } catch {
+    // It was never made.
+  }
+}
+
+/** Gives the last frame of a GIF the length that it has in the source; GIF's encoder cannot know it. */
+function lastGifDelay(path: string, info: VideoInfo): (lastPts: number) => Promise<void> {
+  return async (lastPts) => {
+    const seconds = info.duration! - lastPts * info.timeBase.num / info.timeBase.den;
+    const hundredths = Math.round(seconds * 100);
+    if (hundredths < 1 || seconds > LONGEST_LAST_FRAME) return;
+    await patchLastDelay(path, hundredths);
+  };
+}
+
+/**
+ * Sets the delay of the last picture of a GIF file.
+ *
+ * Walks over the file's blocks, so that a delay is never mistaken for picture data.
+ */
+export async function patchLastDelay(path: string, hundredths: number): Promise<void> {
+  const data = await Deno.readFile(path);
+  const at = (i: number) => data[i] ?? 0;
+  const skipBlocks = (i: number) => {
+    while (i < data.length && at(i) !== 0) i += at(i) + 1;
+    return i + 1;
+  };
+  const table = (flags: number) => flags & 0x80 ? 3 * 2 ** ((flags & 7) + 1) : 0;
+  let last = -1;
+  let i = 13 + table(at(10));
+  while (i < data.length && at(i) !== 0x3b) {
+    if (at(i) === 0x21) {
+      if (at(i + 1) === 0xf9) last = i + 4;
+      i = skipBlocks(i + 2);
+    } else if (at(i) === 0x2c) {
+      i = skipBlocks(i + 10 + table(at(i + 9)) + 1);
+    } else return; // Not a GIF that we understand: its last delay stays.
+  }
+  if (last < 0) return;
+  const file = await Deno.open(path, { write: true });
+  try {
+    await file.seek(last, Deno.SeekMode.Start);
+    await file.write(Uint8Array.of(hundredths & 255, hundredths >> 8 & 255));
+  } finally {
+    file.close();
+  }
+}
