@@ -27,7 +27,7 @@ const WINDOW_FRAMES = 60;
 /** Milliseconds by which the rate is taken, at most. */
 const WINDOW_MS = 20_000;
 /** Milliseconds between two reports of a mode. */
-const INTERVAL: Readonly<Record<ProgressMode, number>> = { bar: 100, plain: 2000, json: 250, none: Infinity };
+const INTERVAL = { bar: 100, plain: 2000, json: 250 } as const;
 
 /** Tells how far a run is. */
 export class Progress {
@@ -64,7 +64,7 @@ export class Progress {
     ) {
       this.#times.shift();
     }
-    if (now - this.#last >= INTERVAL[this.#mode]) this.#report(now);
+    if (this.#mode !== "none" && now - this.#last >= INTERVAL[this.#mode]) this.#report(now);
   }
 
   /** Prints a line without harming the bar. */

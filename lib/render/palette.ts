@@ -18,6 +18,8 @@ const RINGS: readonly (readonly [lightness: number, chroma: number])[] = [[0.72,
   0.84,
   0.15,
 ]];
+/** Chroma below which a colour looks grey. */
+const LEAST_CHROMA = 0.11;
 /** How much a colour elsewhere in the frame counts beside a neighbour's. */
 const FAR_WEIGHT = 0.35;
 
@@ -94,7 +96,8 @@ function candidatesFor(id: number): Candidate[] {
   RINGS.forEach(([lightness, chroma], ring) => {
     for (let i = 0; i < HUES; i++) {
       const hue = GOLDEN_ANGLE * id + 2 * Math.PI * (i + ring / RINGS.length) / HUES;
-      list.push(colourAt(lightness, chroma, hue));
+      const candidate = colourAt(lightness, chroma, hue);
+      if (Math.hypot(candidate.lab[1], candidate.lab[2]) >= LEAST_CHROMA) list.push(candidate);
     }
   });
   return list;

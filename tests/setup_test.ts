@@ -1,0 +1,83 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { parseSources } from "../lib/setup/apt_sources.ts";
+import { checkAdapter, checkDeno, checkFfmpeg, checkNetwork } from "../lib/setup/checks.ts";
+import { linesFor } from "../lib/setup/fix.ts";
+
+Deno.test("parseSources() reads one-line sources, with and without options", () => {
+  const text = `# deb http://off.example/debian bookworm main
+deb http://mirror.example/debian bookworm main contrib # the release
+deb-src http://mirror.example/debian bookworm main
+deb [arch=amd64 signed-by=/usr/share/keyrings/k.gpg] https://other.example/x stable main
+`;
+  assertEquals(parseSources(text, false), [
+    { uri: "http://mirror.example/debian", suites: ["bookworm"], components: ["main", "contrib"] },
+    {
+      uri: "https://other.example/x",
+      suites: ["stable"],
+      components: ["main"],
+      signedBy: "/usr/share/keyrings/k.gpg",
+    },
+  ]);
+});
+
+Deno.test("parseSources() reads stanzas, leaves out disabled and source-only ones and written-out keys", () => {
+  const text = `Types: deb deb-src
+# a comment inside
+URIs: http://mirror.example/debian
+Suites: bookworm bookworm-updates
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+
+Types: deb
+URIs: http://off.example/debian
+Suites: bookworm
+Components: main
+Enabled: no
+
+Types: deb-src
+URIs: http://src.example/debian
+Suites: bookworm
+Components: main
+
+Types: deb
+URIs: http://two.example/a
+ http://two.example/b
+Suites: sid
+Components: main
+Signed-By:
+ -----BEGIN PGP PUBLIC KEY BLOCK-----
+ .
+`;
+  assertEquals(parseSources(text, true), [
+    {
+      uri: "http://mirror.example/debian",
+      suites: ["bookworm", "bookworm-updates"],
+      components: ["main"],
+      signedBy: "/usr/share/keyrings/debian-archive-keyring.gpg",
+    },
+    { uri: "http://two.example/a", suites: ["sid"], components: ["main"] },
+    { uri: "http://two.example/b", suites: ["sid"], components: ["main"] },
+  ]);
+});
+
+Deno.test("checkDeno() accepts this Deno and names the one to get where it is older", () => {
+  assert(checkDeno().found);
+  assert(checkDeno("3.0.0").found);
+  for (const old of ["2.8.9", "1.46.3"]) {
+    const { found, advice } = checkDeno(old);
+    assertEquals(found, false, old);
+    assertStringIncludes(advice ?? "", "deno@2.9");
+  }
+});
+
+Deno.test("checkFfmpeg(), checkNetwork() and checkAdapter() find what the tests need", async () => {
+  for (const finding of await Promise.all([checkFfmpeg(), checkNetwork(), checkAdapter()])) {
+    assert(finding.found, `${finding.name}: ${finding.says}; ${finding.advice}`);
+  }
+});
+
+Deno.test("linesFor() gives the lines to run by hand", () => {
+  const [update, install] = linesFor(["ffmpeg", "vulkan"]);
+  assertEquals(update, "sudo apt-get update");
+  assertStringIncludes(install ?? "", " ffmpeg mesa-vulkan-drivers");
+});
