@@ -54,6 +54,8 @@ export interface VaeConfig {
   readonly quantConv: boolean;
   readonly postQuantConv: boolean;
   readonly midAttention: boolean;
+  /** True where its activations leave the range of float16, as SDXL's do. */
+  readonly forceUpcast: boolean;
 }
 
 /** A CLIP text encoder. */
@@ -179,6 +181,7 @@ export function parseVaeConfig(json: unknown, label: string): VaeConfig {
     quantConv: c.boolean("use_quant_conv", true),
     postQuantConv: c.boolean("use_post_quant_conv", true),
     midAttention: c.boolean("mid_block_add_attention", true),
+    forceUpcast: c.boolean("force_upcast", false),
   };
 }
 

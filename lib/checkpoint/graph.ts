@@ -105,6 +105,36 @@ export function dimensionValues(height: number, width: number, levels: number): 
   return values;
 }
 
+/** Sizes of a graph's activations, in elements. */
+export interface ActivationSizes {
+  /** Most that are alive at a time when the operators run in order. */
+  readonly peak: number;
+  /** The largest single tensor, parameters among them. */
+  readonly largest: number;
+}
+
+/** Sizes of the activations for given values of the named dimensions. */
+export function activationSizes(
+  graph: Graph,
+  dimensions: Readonly<Record<string, number>>,
+): ActivationSizes {
+  const lastUse = new Map<string, number>();
+  graph.nodes.forEach(({ inputs }, i) => inputs.forEach((name) => lastUse.set(name, i)));
+  const sizes = new Map<string, number>();
+  let [alive, peak] = [0, 0];
+  graph.nodes.forEach(({ inputs, output }, i) => {
+    for (const { name, dims } of output) {
+      const size = elements(dims.map((dim) => typeof dim === "number" ? dim : dimensions[dim]!));
+      sizes.set(name, size);
+      alive += size;
+    }
+    peak = Math.max(peak, alive);
+    for (const name of new Set(inputs)) if (lastUse.get(name) === i) alive -= sizes.get(name) ?? 0;
+  });
+  const parameters = [...graph.parameters.values()].map(({ shape }) => elements(shape));
+  return { peak, largest: [...sizes.values(), ...parameters].reduce((a, b) => Math.max(a, b), 0) };
+}
+
 /** Collects a {@linkcode Graph}; batch size is 1 throughout, pictures are `[1, C, H, W]`. */
 export class GraphBuilder {
   readonly #nodes: Node[] = [];
@@ -286,7 +316,8 @@ export class GraphBuilder {
    */
   groupNorm(x: Value, prefix: string, groups: number, epsilon: number, aliases: string[] = []): Value {
     const channels = x.dims[1] as number;
-    const grouped = this.reshape(x, [1, groups, -1], [1, groups, `group_${channels / groups}_${x.dims[2]}`]);
+    const shape = [1, groups, channels / groups, ...x.dims.slice(2)];
+    const grouped = this.reshape(x, [1, groups, -1], shape);
     const ones = this.constant(Array(groups).fill(1), [groups]);
     const zeros = this.constant(Array(groups).fill(0), [groups]);
     const normal = this.op("InstanceNormalization", [grouped, ones, zeros], grouped.dims, {

@@ -6,13 +6,14 @@
 import { oneLine, UsageError } from "../errors.ts";
 import type { SchedulerConfig } from "./config.ts";
 import type { Precision } from "./dtypes.ts";
+import type { ActivationSizes } from "./graph.ts";
 import type { SelfAttention } from "./unet.ts";
 
 /** Name of the manifest in a network's folder. */
 export const MANIFEST_FILE = "manifest.json";
 
-/** Raised when a manifest of before can no longer be read. */
-export const MANIFEST_FORMAT = 1;
+/** Marks a manifest of this module; other networks' are read elsewhere. */
+export const DIFFUSION_FORMAT = "walkcut-diffusion/1";
 
 /** A file and what it holds. */
 export interface FileRecord {
@@ -45,8 +46,7 @@ export interface Part {
 
 /** The manifest of an imported diffusion network. */
 export interface DiffusionManifest {
-  readonly format: number;
-  readonly kind: "diffusion";
+  readonly format: typeof DIFFUSION_FORMAT;
   readonly name: string;
   readonly precision: Precision;
   /** Where it came from. */
@@ -61,15 +61,26 @@ export interface DiffusionManifest {
     readonly parameters: number;
     /** Width of the pooled text, where it takes added conditions. */
     readonly textWidth: number | null;
+    /** At the size for which it was trained. */
+    readonly activations: ActivationSizes;
   };
   readonly vae: Part & {
     readonly scalingFactor: number;
     readonly levels: number;
     readonly parameters: number;
+    readonly activations: ActivationSizes;
   };
   readonly scheduler: SchedulerConfig;
   /** The text's embedding, made at import. */
   readonly conditions: FileRecord & { readonly prompt: string; readonly encoded: boolean };
+}
+
+/**
+ * Side of the latent that is used: the largest power of two within the size for which the network
+ * was trained, so that its resolutions fit the walk's grid (64 for SD 1.x and 2.x, 128 for SDXL).
+ */
+export function latentSide(sampleSize: number): number {
+  return 2 ** Math.floor(Math.log2(sampleSize));
 }
 
 /** Reads the manifest in `folder`; throws a `UsageError` where there is none that can be read. */
@@ -89,10 +100,8 @@ export async function readManifest(folder: string): Promise<DiffusionManifest> {
   }
   if (!isManifest(json)) {
     throw new UsageError({
-      what: `Cannot use the network, ${
-        oneLine(path)
-      } is not a diffusion network's manifest of format ${MANIFEST_FORMAT}`,
-      found: describeKind(json),
+      what: `Cannot use the network, ${oneLine(path)} is not of the format ${DIFFUSION_FORMAT}`,
+      found: JSON.stringify((json as { format?: unknown } | null)?.format) ?? "no format",
       advice: "import the checkpoint again",
     });
   }
@@ -101,12 +110,7 @@ export async function readManifest(folder: string): Promise<DiffusionManifest> {
 
 function isManifest(json: unknown): json is DiffusionManifest {
   if (typeof json !== "object" || json === null) return false;
-  const { format, kind, unet, vae, scheduler, conditions } = json as Record<string, unknown>;
-  return format === MANIFEST_FORMAT && kind === "diffusion" &&
+  const { format, unet, vae, scheduler, conditions } = json as Record<string, unknown>;
+  return format === DIFFUSION_FORMAT &&
     [unet, vae, scheduler, conditions].every((part) => typeof part === "object" && part !== null);
-}
-
-function describeKind(json: unknown): string {
-  const { format, kind } = (json ?? {}) as Record<string, unknown>;
-  return `kind ${JSON.stringify(kind) ?? "missing"}, format ${JSON.stringify(format) ?? "missing"}`;
 }

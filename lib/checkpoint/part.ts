@@ -28,6 +28,8 @@ export interface PartPlan {
   readonly wanted: (output: string) => boolean;
   readonly source: TensorSource;
   readonly precision: Precision;
+  /** False where float16 has too small a range for its activations. Default true. */
+  readonly computeHalf?: boolean;
   /** Most weights a section. */
   readonly maxWeights?: number;
 }
@@ -44,7 +46,7 @@ export async function writePart(
   onBytes: (bytes: number) => void,
   signal?: AbortSignal,
 ): Promise<Part> {
-  const { stem, precision } = plan;
+  const { stem, precision, computeHalf = true } = plan;
   const location = `${stem}.weights`;
   const sections = cut(plan, "float32");
   const { layout, ranges } = layOut(sections);
@@ -65,7 +67,7 @@ export async function writePart(
     weights,
     location,
     stored: precision === "fp16" ? "float16" : "float32",
-    graphs: precision === "fp16"
+    graphs: precision === "fp16" && computeHalf
       ? { float32: await graphs("float32"), float16: await graphs("float16") }
       : { float32: await graphs("float32") },
   };

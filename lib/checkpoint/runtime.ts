@@ -5,6 +5,8 @@
  */
 import type * as Ort from "onnxruntime-web";
 import { DeviceError, oneLine, UsageError } from "../errors.ts";
+import { loadRuntime } from "../features/runtime.ts";
+import type { NetworkDevice } from "../features/session.ts";
 import { toFloat32 } from "./dtypes.ts";
 import { isInner } from "./graph.ts";
 import type { Part, SectionFile } from "./manifest.ts";
@@ -26,24 +28,11 @@ export type Tensor = Ort.Tensor;
  */
 const RESIDENT_BYTES = 1.5 * 2 ** 30;
 
-/** The runtime on `threads` threads of the CPU. */
-export async function cpuBackend(threads: number): Promise<Backend> {
-  clearLocation();
-  const ort = await import("onnxruntime-web");
-  ort.env.wasm.numThreads = threads;
-  return { ort, device: null, halfPrecision: false };
-}
-
-/** The runtime on a WebGPU device, which stays the caller's. */
-export async function webgpuBackend(device: GPUDevice): Promise<Backend> {
-  clearLocation();
-  const ort = await import("onnxruntime-web/jspi") as typeof Ort;
-  return { ort, device, halfPrecision: device.features.has("shader-f16") };
-}
-
-/** In a Worker the runtime resolves its own address against a location that it cannot use. */
-function clearLocation(): void {
-  if ("WorkerGlobalScope" in globalThis) Reflect.deleteProperty(globalThis, "location");
+/** ONNX Runtime for the CPU, or for a WebGPU device, which stays the caller's. */
+export async function openBackend(where: NetworkDevice): Promise<Backend> {
+  const ort = await loadRuntime(where.device);
+  if (where.device === "cpu") return { ort, device: null, halfPrecision: false };
+  return { ort, device: where.gpu, halfPrecision: where.gpu.features.has("shader-f16") };
 }
 
 /** The sections of one network, ready to run. */

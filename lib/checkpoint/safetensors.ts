@@ -24,6 +24,8 @@ export interface TensorSource {
   /** What the names in error messages belong to: the file or folder. */
   readonly label: string;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** Names of the files, without their folder. */
+  readonly files: readonly string[];
   /** The tensor's bytes as they lie in the file. Throws a `UsageError` where it is missing. */
   read(name: string): Promise<Uint8Array<ArrayBuffer>>;
   close(): void;
@@ -40,6 +42,7 @@ export async function openSafetensors(path: string): Promise<TensorSource> {
     const tensors = parseHeader(await readHeader(file, size, path), size, path);
     return {
       label: path,
+      files: [path.slice(path.lastIndexOf("/") + 1)],
       tensors,
       read: (name) => readTensor(file, infoOf(tensors, name, path), path),
       close: () => file.close(),
@@ -66,6 +69,7 @@ export async function openSharded(indexPath: string): Promise<TensorSource> {
     }
     return {
       label: indexPath,
+      files: [...shards.keys()],
       tensors,
       read: (name) => {
         infoOf(tensors, name, indexPath);
@@ -250,4 +254,30 @@ function damaged(path: string, what: string, found: string | number | bigint, ca
     advice: "download it again",
     cause,
   });
+}
+
+/** Writes float32 tensors as a safetensors file. */
+export async function writeSafetensors(
+  path: string,
+  tensors: Readonly<
+    Record<string, { readonly shape: readonly number[]; readonly data: Float32Array<ArrayBuffer> }>
+  >,
+): Promise<void> {
+  const header: Record<string, unknown> = {};
+  let end = 0;
+  for (const [name, { shape, data }] of Object.entries(tensors)) {
+    header[name] = { dtype: "F32", shape, data_offsets: [end, end += data.byteLength] };
+  }
+  // Spaces behind the header keep the data aligned.
+  const text = new TextEncoder().encode(JSON.stringify(header));
+  const length = Math.ceil(text.length / 8) * 8;
+  const bytes = new Uint8Array(8 + length + end).fill(0x20, 8, 8 + length);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(length), true);
+  bytes.set(text, 8);
+  let offset = 8 + length;
+  for (const { data } of Object.values(tensors)) {
+    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offset);
+    offset += data.byteLength;
+  }
+  await Deno.writeFile(path, bytes);
 }

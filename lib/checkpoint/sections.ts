@@ -37,7 +37,8 @@ export function cutSections(
   const tail = graph.nodes.filter((node) => !needed.has(node));
   const groups = [head, tail].map((nodes) => groupBySize(graph, nodes, maxWeights));
   const all = groups.flat();
-  return all.map((nodes, i) => toSection(graph, nodes, all.slice(i + 1).flat(), i < groups[0]!.length));
+  return all.map((nodes, i) => toSection(graph, nodes, all.slice(i + 1).flat(), i < groups[0]!.length))
+    .filter(({ outputs }) => outputs.length > 0);
 }
 
 function ancestors(graph: Graph, outputs: readonly Value[]): Set<Node> {

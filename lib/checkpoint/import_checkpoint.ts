@@ -1,0 +1,339 @@
+/**
+ * Imports a Stable Diffusion checkpoint: a folder in diffusers' layout becomes ONNX graphs with
+ * their weights and a manifest.
+ *
+ * @module
+ */
+import { statfs } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { oneLine, UsageError, WalkcutError } from "../errors.ts";
+import {
+  parseSchedulerConfig,
+  parseTextConfig,
+  parseUNetConfig,
+  parseVaeConfig,
+  type TextConfig,
+  type UNetConfig,
+} from "./config.ts";
+import type { Precision } from "./dtypes.ts";
+import { CheckpointFolder } from "./folder.ts";
+import { activationSizes, countParameters, dimensionValues, type Graph } from "./graph.ts";
+import {
+  DIFFUSION_FORMAT,
+  type DiffusionManifest,
+  type FileRecord,
+  latentSide,
+  MANIFEST_FILE,
+} from "./manifest.ts";
+import { checkParameters, guardWrite, partBytes, type PartPlan, writePart } from "./part.ts";
+import { openBackend, PartRunner } from "./runtime.ts";
+import { type TensorSource, writeSafetensors } from "./safetensors.ts";
+import { createModel } from "./store.ts";
+import { buildTextEncoder } from "./text_encoder.ts";
+import { Tokenizer, type Tokens } from "./tokenizer.ts";
+import { buildUNet } from "./unet.ts";
+import { buildVaeEncoder, vaeDecoderParameters } from "./vae.ts";
+
+/** What to import, and to where. */
+export interface ImportOptions {
+  /** The checkpoint's folder. */
+  readonly folder: string;
+  /** The models folder. */
+  readonly models: string;
+  readonly name: string;
+  readonly precision: Precision;
+  /** Text that conditions the network. The paper uses none. */
+  readonly prompt: string;
+  /** Told of the share that is done, 0 … 1. */
+  readonly onProgress: (share: number) => void;
+  /** Told what a person should know, a line each. */
+  readonly onNote: (line: string) => void;
+  readonly signal?: AbortSignal;
+  /** Most weights a section; see `part.ts`. */
+  readonly maxWeights?: number;
+}
+
+/** Name of the file that holds the text's embedding. */
+const CONDITIONS_FILE = "conditions.safetensors";
+
+/** Room for graphs, manifest and conditions, in bytes. */
+const SMALL_FILES = 16 * 2 ** 20;
+
+/** Tokens of the context where there is no text encoder that says. */
+const DEFAULT_TOKENS = 77;
+
+/** Imports a checkpoint and gives the folder of the network. */
+export async function importCheckpoint(options: ImportOptions): Promise<string> {
+  const source = await CheckpointFolder.open(options.folder, options.precision);
+  using plan = await planImport(source, options);
+  return await createModel(
+    options.models,
+    options.name,
+    (folder) => writeModel(folder, source, plan, options),
+  );
+}
+
+/** All that is to be written, opened and checked. */
+interface ImportPlan extends Disposable {
+  readonly unet: PartPlan;
+  readonly vae: PartPlan;
+  readonly texts: readonly TextPlan[];
+  readonly config: UNetConfig;
+  readonly vaeConfig: ReturnType<typeof parseVaeConfig>;
+  readonly scheduler: ReturnType<typeof parseSchedulerConfig>;
+  readonly vaeParameters: number;
+}
+
+interface TextPlan {
+  readonly part: PartPlan;
+  readonly config: TextConfig;
+  readonly tokens: Tokens;
+}
+
+async function planImport(folder: CheckpointFolder, options: ImportOptions): Promise<ImportPlan> {
+  const { precision, maxWeights } = options;
+  const size = maxWeights === undefined ? {} : { maxWeights };
+  const config = parseUNetConfig(await folder.json("unet/config.json"), `${folder.path}/unet/config.json`);
+  const vaeConfig = parseVaeConfig(await folder.json("vae/config.json"), `${folder.path}/vae/config.json`);
+  const scheduler = parseSchedulerConfig(
+    await folder.json("scheduler/scheduler_config.json"),
+    `${folder.path}/scheduler/scheduler_config.json`,
+  );
+  requireLatents(config, vaeConfig.latentChannels, folder.path);
+  const opened: TensorSource[] = [];
+  const open = async (part: string, stem: string) => {
+    const source = await folder.weights(part, stem);
+    opened.push(source);
+    return source;
+  };
+  const dispose = () => opened.forEach((source) => source.close());
+  try {
+    const unet: PartPlan = {
+      stem: "unet",
+      build: (type) => buildUNet(config, type),
+      wanted: (output) => output !== "eps",
+      source: await open("unet", "diffusion_pytorch_model"),
+      precision,
+      ...size,
+    };
+    const vae: PartPlan = {
+      stem: "vae",
+      build: (type) => buildVaeEncoder(vaeConfig, type),
+      wanted: () => true,
+      source: await open("vae", "diffusion_pytorch_model"),
+      precision,
+      computeHalf: !vaeConfig.forceUpcast,
+      ...size,
+    };
+    checkParameters(unet.build("float32").parameters.values(), unet.source);
+    const vaeTable = [...vae.build("float32").parameters.values(), ...vaeDecoderParameters(vaeConfig)];
+    checkParameters(vaeTable, vae.source);
+    const texts = await planTexts(folder, config, options, open);
+    const vaeParameters = countParameters(vaeTable);
+    return { unet, vae, texts, config, vaeConfig, scheduler, vaeParameters, [Symbol.dispose]: dispose };
+  } catch (error) {
+    dispose();
+    throw error;
+  }
+}
+
+function requireLatents({ inChannels, outChannels }: UNetConfig, latents: number, folder: string): void {
+  if (inChannels === latents && outChannels === latents) return;
+  throw new UsageError({
+    what: `Cannot use ${oneLine(folder)}, its UNet must take and give the VAE's ${latents} channels`,
+    found: `${inChannels} and ${outChannels}`,
+    advice: "use a text-to-image checkpoint, not one for inpainting or depth",
+  });
+}
+
+async function planTexts(
+  folder: CheckpointFolder,
+  { added, crossAttentionDims }: UNetConfig,
+  { precision, prompt, maxWeights }: ImportOptions,
+  open: (part: string, stem: string) => Promise<TensorSource>,
+): Promise<TextPlan[]> {
+  const texts: TextPlan[] = [];
+  for (const suffix of added === null ? [""] : ["", "_2"]) {
+    const name = `text_encoder${suffix}`;
+    if (!await folder.has(name)) continue;
+    const config = parseTextConfig(
+      await folder.json(`${name}/config.json`),
+      `${folder.path}/${name}/config.json`,
+    );
+    const part: PartPlan = {
+      stem: name,
+      build: (type) => buildTextEncoder(config, type, added !== null),
+      wanted: () => true,
+      source: await open(name, "model"),
+      precision,
+      ...(maxWeights === undefined ? {} : { maxWeights }),
+    };
+    checkParameters(part.build("float32").parameters.values(), part.source);
+    const tokenizer = await Tokenizer.open(`${folder.path}/tokenizer${suffix}`);
+    texts.push({ part, config, tokens: tokenizer.encode(prompt, config.positions) });
+  }
+  const width = texts.reduce((n, { config }) => n + config.width, 0);
+  const pooled = texts.at(-1)?.config.projection ?? null;
+  if (texts.length > 0 && (width !== crossAttentionDims[0] || added !== null && pooled !== added.textWidth)) {
+    throw new UsageError({
+      what: `Cannot use ${oneLine(folder.path)}, its text encoders must give ${
+        crossAttentionDims[0]
+      } channels${added === null ? "" : ` and a pooled output of ${added.textWidth}`}`,
+      found: `${width} and ${pooled ?? "no pooled output"}`,
+      advice: "check that unet and text_encoder belong together",
+    });
+  }
+  if (texts.length === 0 && prompt !== "") {
+    throw new UsageError({
+      what: "Cannot encode --prompt, the checkpoint has no text encoder",
+      found: folder.path,
+      advice: "leave --prompt out, or add the text_encoder and tokenizer folders",
+    });
+  }
+  return texts;
+}
+
+async function writeModel(
+  folder: string,
+  source: CheckpointFolder,
+  plan: ImportPlan,
+  options: ImportOptions,
+): Promise<void> {
+  const { unet, vae, texts, config, vaeConfig, scheduler } = plan;
+  const { signal, onProgress } = options;
+  const total = [unet, vae, ...texts.map(({ part }) => part)].reduce((n, part) => n + partBytes(part), 0);
+  await requireRoom(folder, total + SMALL_FILES);
+  let done = 0;
+  const onBytes = (bytes: number) => onProgress((done += bytes) / total);
+  const unetPart = await writePart(folder, unet, onBytes, signal);
+  const vaePart = await writePart(folder, vae, onBytes, signal);
+  const conditions = await writeConditions(folder, plan, options, onBytes);
+  const { layers } = buildUNet(config, "float32");
+  const side = latentSide(config.sampleSize);
+  const imageSide = side << (vaeConfig.blockChannels.length - 1);
+  const manifest: DiffusionManifest = {
+    format: DIFFUSION_FORMAT,
+    name: options.name,
+    precision: options.precision,
+    source: { folder: await Deno.realPath(source.path), files: await source.records(signal) },
+    unet: {
+      ...unetPart,
+      latentChannels: config.inChannels,
+      sampleSize: config.sampleSize,
+      levels: config.blockChannels.length,
+      layers,
+      parameters: countParameters(unet.build("float32").parameters.values()),
+      textWidth: config.added?.textWidth ?? null,
+      activations: activationSizes(
+        unet.build("float32"),
+        { ...dimensionValues(side, side, config.blockChannels.length), context_tokens: DEFAULT_TOKENS },
+      ),
+    },
+    vae: {
+      ...vaePart,
+      scalingFactor: vaeConfig.scalingFactor,
+      levels: vaeConfig.blockChannels.length,
+      parameters: plan.vaeParameters,
+      activations: activationSizes(
+        vae.build("float32"),
+        dimensionValues(imageSide, imageSide, vaeConfig.blockChannels.length),
+      ),
+    },
+    scheduler,
+    conditions,
+  };
+  await guardWrite(
+    folder,
+    () => Deno.writeTextFile(`${folder}/${MANIFEST_FILE}`, JSON.stringify(manifest, null, 1) + "\n"),
+  );
+}
+
+async function requireRoom(folder: string, bytes: number): Promise<void> {
+  const { bavail, bsize } = await statfs(folder);
+  const free = bavail * bsize;
+  if (free >= bytes) return;
+  throw new WalkcutError({
+    what: `Cannot import, the disk of the models folder has too little room for ${megabytes(bytes)}`,
+    found: `${megabytes(free)} free`,
+    advice: "make room there, or give another folder with --models",
+  });
+}
+
+function megabytes(bytes: number): string {
+  return `${Math.ceil(bytes / 1e6)} MB`;
+}
+
+/** Runs the text encoders on the prompt and stores what they give; zeros stand in where there is none. */
+async function writeConditions(
+  folder: string,
+  { texts, config }: ImportPlan,
+  { prompt, onNote, signal }: ImportOptions,
+  onBytes: (bytes: number) => void,
+): Promise<DiffusionManifest["conditions"]> {
+  const width = config.crossAttentionDims[0]!;
+  if (texts.length === 0) onNote("the checkpoint has no text encoder: the text's embedding is taken to be 0");
+  const encoded: Encoded[] = [];
+  for (const text of texts) encoded.push(await encode(folder, text, onBytes, signal));
+  const tokens = texts[0]?.config.positions ?? DEFAULT_TOKENS;
+  const context = new Float32Array(tokens * width);
+  let column = 0;
+  for (const { hidden, width: own } of encoded) {
+    for (let i = 0; i < tokens; i++) context.set(hidden.subarray(i * own, (i + 1) * own), i * width + column);
+    column += own;
+  }
+  const textWidth = config.added?.textWidth;
+  const path = `${folder}/${CONDITIONS_FILE}`;
+  await guardWrite(path, () =>
+    writeSafetensors(path, {
+      context: { shape: [1, tokens, width], data: context },
+      ...(textWidth === undefined ? {} : {
+        text_embeds: { shape: [1, textWidth], data: encoded.at(-1)?.pooled ?? new Float32Array(textWidth) },
+      }),
+    }));
+  return { ...await record(path, CONDITIONS_FILE), prompt, encoded: texts.length > 0 };
+}
+
+async function record(path: string, file: string): Promise<FileRecord> {
+  const bytes = await Deno.readFile(path);
+  return { file, bytes: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") };
+}
+
+/** What a text encoder gives. */
+interface Encoded {
+  /** `[tokens, width]`. */
+  readonly hidden: Float32Array<ArrayBuffer>;
+  readonly width: number;
+  readonly pooled?: Float32Array<ArrayBuffer>;
+}
+
+/** Writes a text encoder, runs it once on the CPU, and removes it: only what it gave is needed. */
+async function encode(
+  folder: string,
+  { part, config, tokens }: TextPlan,
+  onBytes: (bytes: number) => void,
+  signal?: AbortSignal,
+): Promise<Encoded> {
+  const own = `${folder}/${part.stem}`;
+  await guardWrite(own, () => Deno.mkdir(own));
+  const backend = await openBackend({ device: "cpu" });
+  const runner = await PartRunner.open(own, await writePart(own, part, onBytes, signal), backend, {});
+  try {
+    const { Tensor } = backend.ort;
+    const feeds = {
+      ids: new Tensor("int64", BigInt64Array.from(tokens.ids.map(BigInt)), [1, tokens.ids.length]),
+      end: new Tensor("int64", [BigInt(tokens.end)], [1]),
+    };
+    const outputs = await runner.run(feeds, namesOf(part.build("float32")));
+    const take = (name: string) => Float32Array.from(outputs[name]!.data as Float32Array);
+    const hidden = take("hidden");
+    const pooled = outputs.pooled === undefined ? undefined : take("pooled");
+    return { hidden, width: config.width, ...(pooled === undefined ? {} : { pooled }) };
+  } finally {
+    await runner.close();
+    await Deno.remove(own, { recursive: true });
+  }
+}
+
+function namesOf({ outputs }: Graph): string[] {
+  return outputs.map(({ name }) => name);
+}
