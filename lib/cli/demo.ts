@@ -6,12 +6,12 @@
  */
 import { ExitCode, WalkcutError } from "../errors.ts";
 import { scene, sceneLength, type SceneOptions } from "../eval/scene.ts";
+import { TruthScorer } from "../eval/video.ts";
 import { locateFfmpeg } from "../ffmpeg/locate.ts";
 import { FfmpegProcess } from "../ffmpeg/process.ts";
 import { helpText, parseCommand } from "./command.ts";
 import { demoCommand } from "./options.ts";
 import { writeStderr } from "./progress.ts";
-import { SceneScore } from "./scene_score.ts";
 import { segmentInput, type SegmentValues } from "./segment.ts";
 
 const WIDTH = 640;
@@ -42,7 +42,7 @@ export async function demo(args: readonly string[]): Promise<number> {
 
   say("segmenting it");
   const truth = scene(options);
-  const score = new SceneScore();
+  const scorer = new TruthScorer(WIDTH, HEIGHT);
   const code = await segmentInput(video, segmentValues(values, overlay), ({ frame, labels }) => {
     const { value } = truth.next();
     if (!value || value.frame.index !== frame.index) {
@@ -51,15 +51,15 @@ export async function demo(args: readonly string[]): Promise<number> {
         found: frame.index,
       });
     }
-    score.add(value.truth, labels, value.scene);
+    scorer.add(labels, value.truth);
   });
   if (code !== ExitCode.Done) return code;
-  const { frames, miou, worst, idChanges, regions } = score.result();
+  const { frames, miou, jf, switches, fragmentations, tracks } = scorer.result();
   writeStderr(
-    `walkcut: against the truth: mean mIoU ${miou.toFixed(3)} over ${frames} frames (worst ${
-      worst.toFixed(3)
-    }), ` +
-      `${idChanges} id changes on ${regions} regions\n` +
+    `walkcut: against the truth: mIoU ${miou.toFixed(3)} (mean over ${frames} frames), J&F ${
+      jf.toFixed(3)
+    }, ` +
+      `${switches} id changes and ${fragmentations} losses on ${tracks.size} regions\n` +
       `walkcut: the overlay is ${overlay}\n`,
   );
   return ExitCode.Done;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ExitCode } from "../errors.ts";
+import { ExitCode, InterruptedError } from "../errors.ts";
 import { killAllFfmpeg } from "../ffmpeg/process.ts";
 
 const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
@@ -19,6 +19,25 @@ export class Interrupts implements Disposable {
   /** Aborted by the first signal. */
   get signal(): AbortSignal {
     return this.#controller.signal;
+  }
+
+  /**
+   * Waits for work that cannot be ended half-way and has written nothing yet.
+   *
+   * @throws {InterruptedError} As soon as the first signal comes.
+   */
+  async during<T>(work: Promise<T>): Promise<T> {
+    const { signal } = this;
+    const { promise, reject } = Promise.withResolvers<never>();
+    const interrupt = () => reject(new InterruptedError({ what: "Interrupted; nothing was written" }));
+    signal.addEventListener("abort", interrupt);
+    if (signal.aborted) interrupt();
+    try {
+      return await Promise.race([work, promise]);
+    } finally {
+      signal.removeEventListener("abort", interrupt);
+      work.catch(() => {}); // Of no interest once the signal has come first.
+    }
   }
 
   [Symbol.dispose](): void {

@@ -36,9 +36,9 @@ function outlet<T>(sink: Sink<T>, convert: (frame: SegmentedFrame) => T): Outlet
   };
 }
 
-async function discard(sink: Pick<Sink<unknown>, "abort" | "partial">): Promise<void> {
+async function discard(sink: Pick<Sink<unknown>, "abort" | "partial" | "output">): Promise<void> {
   await sink.abort();
-  if (sink.partial === undefined) return;
+  if (sink.partial === undefined || isStdout(sink)) return;
   try {
     await Deno.remove(sink.partial, { recursive: true });
   } catch (error) {
@@ -131,7 +131,7 @@ export async function run(parts: RunParts): Promise<Totals> {
   const failure = guarded.failure;
   if (failure && !signal.aborted) {
     // Whole frames on stdout are the reader's; files stay unfinished.
-    for (const { sink } of outlets) if (sink.partial === undefined) await sink.close();
+    for (const { sink } of outlets) if (isStdout(sink)) await sink.close();
     await abortAll(outlets, frames, failure.error);
     throw failure.error;
   }
@@ -153,7 +153,7 @@ async function closeAll(outlets: readonly Outlet[], frames: number): Promise<str
     await abortAll(outlets, frames, failed.reason);
     throw failed.reason;
   }
-  return outlets.filter(({ sink }) => sink.partial !== undefined).map(({ sink }) => sink.output);
+  return outlets.filter(({ sink }) => !isStdout(sink)).map(({ sink }) => sink.output);
 }
 
 /** Ends the outputs; the error's line is told where they lie. */
@@ -163,11 +163,15 @@ async function abortAll(outlets: readonly Outlet[], frames: number, error: unkno
     if (frames === 0) await outlet.discard();
     else await outlet.sink.abort();
     const { partial } = outlet.sink;
-    if (partial !== undefined && await isThere(partial)) lying.push(partial);
+    if (partial !== undefined && !isStdout(outlet.sink) && await isThere(partial)) lying.push(partial);
   }
   if (lying.length > 0 && error instanceof WalkcutError) {
     error.message += `; the ${frames} frames done lie in ${lying.join(", ")}`;
   }
+}
+
+function isStdout(sink: Pick<Sink<unknown>, "output">): boolean {
+  return sink.output === "stdout";
 }
 
 async function isThere(path: string): Promise<boolean> {

@@ -22,7 +22,15 @@ import { Interrupts } from "./interrupts.ts";
 import { NullSegmenter } from "./null_segmenter.ts";
 import { segmentCommand } from "./options.ts";
 import { mayColour, Progress, progressMode, rateText, writeStderr } from "./progress.ts";
-import { labelOutlet, type Outlet, pictureOutlet, plainOutlet, run, type Totals } from "./run.ts";
+import {
+  type FrameSegmenter,
+  labelOutlet,
+  type Outlet,
+  pictureOutlet,
+  plainOutlet,
+  run,
+  type Totals,
+} from "./run.ts";
 import { splitWords } from "./words.ts";
 
 /** The options of the command, as they were given. */
@@ -51,7 +59,7 @@ export async function segmentInput(
 ): Promise<number> {
   checkTogether(values);
   using interrupts = new Interrupts();
-  const source = await openVideo(input, sourceOptions(values));
+  const source = await interrupts.during(openVideo(input, sourceOptions(values)));
   try {
     const info = source.info;
     const outputs = await chooseOutputs(input, values, info);
@@ -65,7 +73,7 @@ export async function segmentInput(
     });
     const warn = (line: string) => values.quiet || progress.note(`walkcut: ${line}`);
     info.notes?.forEach(warn);
-    const segmenter = await createSegmenter(values);
+    const segmenter = await interrupts.during(createSegmenter(values));
     try {
       const totals = await run({
         source,
@@ -180,7 +188,7 @@ function segmenterOptions(values: SegmentValues): SegmenterOptions {
   });
 }
 
-async function createSegmenter(values: SegmentValues) {
+async function createSegmenter(values: SegmentValues): Promise<FrameSegmenter & { close(): Promise<void> }> {
   if (values["null-model"]) return new NullSegmenter();
   // Loaded when it is needed: wrong usage is told without the runtime of the network.
   const { Segmenter } = await import("../segmenter.ts");
