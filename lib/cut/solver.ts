@@ -41,6 +41,10 @@ export interface Proposal {
   readonly right: Uint32Array<ArrayBuffer>;
   /** T: total weight inside the segment, each edge once, without loops. */
   readonly total: number;
+  /** Weight between the two parts, where the solver knows it exactly. */
+  readonly cut?: number;
+  /** Smallest weight that ties one node to the rest of the segment, loops left out, where known exactly. */
+  readonly leastDegree?: number;
 }
 
 /** Finds cuts for all segments of a level of the recursion at once. */

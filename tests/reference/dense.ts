@@ -129,7 +129,7 @@ function largestTridiagonal(d: Float64Array, e: Float64Array, n: number): number
     let count = 0;
     let q = 1;
     for (let i = 0; i < n; i++) {
-      q = d[i]! - x - (i > 0 ? e[i - 1]! ** 2 / (q || 1e-300) : 0);
+      q = (d[i]! - x - (i > 0 ? e[i - 1]! ** 2 / q : 0)) || 1e-300;
       if (q > 0) count++;
     }
     return count;
