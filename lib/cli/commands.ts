@@ -28,6 +28,13 @@ function entry(command: Command, load: () => Promise<Runner>): Entry {
 /** The commands in the order of the help; the first is the default. */
 export const commands: readonly Entry[] = [
   entry(segmentCommand, async () => (await import("./segment.ts")).segment),
+  {
+    name: "models",
+    usage: "list|import|verify",
+    summary: "networks: the embedded one, imported checkpoints",
+    command: async () => (await import("./models.ts")).modelsCommand,
+    load: async () => (await import("./models.ts")).models,
+  },
   entry(doctorCommand, async () => (await import("./doctor.ts")).doctor),
   entry(demoCommand, async () => (await import("./demo.ts")).demo),
   entry(completionsCommand, async () => (await import("./completions.ts")).completions),
