@@ -75,7 +75,10 @@ function tell(error: unknown, debug: boolean): number {
   if (error instanceof WalkcutError) {
     console.error(`walkcut: ${error.message}`);
   } else if (error instanceof Deno.errors.NotCapable) {
-    console.error(`walkcut: Deno does not allow this: ${oneLine(error.message)}`);
+    const advice = /run access/.test(error.message)
+      ? "; deno task walkcut allows the ffmpeg that FFMPEG_BIN names"
+      : "";
+    console.error(`walkcut: Deno does not allow this: ${oneLine(error.message)}${advice}`);
   } else {
     const found = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
     console.error(`walkcut: Unexpected failure: ${oneLine(found)}; --debug shows where`);
