@@ -24,7 +24,7 @@ struct Sizes {
 @group(0) @binding(2) var<storage, read> shares: array<f32>;
 @group(0) @binding(3) var<storage, read_write> walk: array<f32>;
 
-var<workgroup> partial: array<f32, 256>;
+var<workgroup> parts: array<f32, 256>;
 
 // First source cell of a node along one axis when cells are gathered: ⌈node·R/grid⌉,
 // the first that floor(cell·grid/R) sends to the node.
@@ -75,15 +75,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       }
     }
   }
-  partial[thread] = sum;
+  parts[thread] = sum;
   workgroupBarrier();
   for (var half = 128u; half > 0u; half /= 2u) {
     if (thread < half) {
-      partial[thread] += partial[thread + half];
+      parts[thread] += parts[thread + half];
     }
     workgroupBarrier();
   }
-  let factor = sizes.weight / partial[0];
+  let factor = sizes.weight / parts[0];
   for (var target_node = thread; target_node < nodes; target_node += 256u) {
     var value = 0.0;
     if (gathers) {

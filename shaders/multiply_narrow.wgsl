@@ -27,7 +27,7 @@ override transposed: bool = false;
 @group(0) @binding(3) var<storage, read_write> result: array<vec4f>;
 
 // Partial sums, four rows of C a thread.
-var<workgroup> partial: array<vec4f, 512>;
+var<workgroup> parts: array<vec4f, 512>;
 
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -57,24 +57,24 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       sum3 += b * vec4f(left[row + 3u * sizes.leftStride + k]);
     }
   }
-  partial[thread * 4u] = sum0;
-  partial[thread * 4u + 1u] = sum1;
-  partial[thread * 4u + 2u] = sum2;
-  partial[thread * 4u + 3u] = sum3;
+  parts[thread * 4u] = sum0;
+  parts[thread * 4u + 1u] = sum1;
+  parts[thread * 4u + 2u] = sum2;
+  parts[thread * 4u + 3u] = sum3;
   workgroupBarrier();
   // Transposed, threads that are equal modulo 8 hold the same rows: stop there.
   let last = select(1u, 8u, transposed);
   for (var half = 64u; half >= last; half /= 2u) {
     if (thread < half) {
       for (var i = 0u; i < 4u; i++) {
-        partial[thread * 4u + i] += partial[(thread + half) * 4u + i];
+        parts[thread * 4u + i] += parts[(thread + half) * 4u + i];
       }
     }
     workgroupBarrier();
   }
   if (thread < last * 4u) {
     let at = sizes.resultRow + group.x * last * 4u + thread;
-    var value = sizes.scale * partial[thread];
+    var value = sizes.scale * parts[thread];
     if (sizes.accumulate == 1u) {
       value += result[at];
     }

@@ -16,6 +16,13 @@ export interface Certificate {
   readonly residual: number;
 }
 
+/** A branch that was cut, and the positions of its leaves by part. */
+export interface CutLeaves {
+  readonly branch: Branch;
+  readonly left: readonly number[];
+  readonly right: readonly number[];
+}
+
 /**
  * Certificates of all cuts of a tree from two blocks: Mᵀ·H of the leaves'
  * indicators, whose Gram matrix holds the exact weight between any two leaves, and
@@ -28,18 +35,14 @@ export interface Certificate {
 export async function certify(
   tally: Tally,
   steps: number,
-  cuts: readonly { branch: Branch; left: readonly number[]; right: readonly number[] }[],
+  cuts: readonly CutLeaves[],
   labels: Uint16Array,
   leaves: number,
   diagonal: Float32Array,
 ): Promise<Certificate[]> {
   const n = tally.walk.n;
   const indicators = new Float32Array(n * leaves);
-  const loops = new Float64Array(leaves);
-  for (let i = 0; i < n; i++) {
-    indicators[i * leaves + labels[i]!] = 1;
-    loops[labels[i]!]! += diagonal[i]!;
-  }
+  for (let i = 0; i < n; i++) indicators[i * leaves + labels[i]!] = 1;
   const vectors = new Float32Array(n * cuts.length);
   cuts.forEach(({ branch: { proposal } }, c) => {
     proposal.nodes.forEach((node, i) => vectors[node * cuts.length + c] = proposal.vector[i]!);
@@ -49,7 +52,26 @@ export async function certify(
     { block: indicators, columns: leaves, word: adjacency },
     { block: vectors, columns: cuts.length, word: adjacency },
   ]);
-  const between = leafWeights(toLeaves!, labels, leaves);
+  return judge(cuts, labels, leaves, diagonal, toLeaves!, onVectors!);
+}
+
+/**
+ * The certificates once the products are there.
+ *
+ * @param toLeaves A·H of the leaves' indicators, `[N, leaves]`.
+ * @param onVectors A·Y of the cuts' Fiedler vectors, `[N, cuts]`.
+ */
+export function judge(
+  cuts: readonly CutLeaves[],
+  labels: Uint16Array,
+  leaves: number,
+  diagonal: Float32Array,
+  toLeaves: Float32Array,
+  onVectors: Float32Array,
+): Certificate[] {
+  const loops = new Float64Array(leaves);
+  labels.forEach((leaf, i) => loops[leaf]! += diagonal[i]!);
+  const between = leafWeights(toLeaves, labels, leaves);
   return cuts.map(({ branch, left, right }, c) => {
     const weight = (a: readonly number[], b: readonly number[]) =>
       a.reduce((sum, i) => b.reduce((part, j) => part + between[i * leaves + j]!, sum), 0);
@@ -59,7 +81,7 @@ export async function certify(
     return {
       ncut: cut / (weight(left, left) + cut) + cut / (weight(right, right) + cut),
       total,
-      residual: residual(branch, inner, toLeaves!, leaves, onVectors!, cuts.length, c),
+      residual: residual(branch, inner, toLeaves, leaves, onVectors, cuts.length, c),
     };
   });
 }

@@ -5,7 +5,7 @@
  */
 import { Tally } from "../walk/tally.ts";
 import type { Walk } from "../walk/walk.ts";
-import { certify } from "./certify.ts";
+import { type Certificate, certify, type CutLeaves } from "./certify.ts";
 import { continueFactor, type Factor, sketchFactor } from "./factor.ts";
 import { FactorSolver } from "./factor_solver.ts";
 import { type Branch, branchesOf, grow, type GrowSettings } from "./grow.ts";
@@ -72,20 +72,28 @@ async function confirm(
   root: Branch,
   factor: Factor,
 ): Promise<{ residual: number; refuted: number }> {
-  const leaves = leavesOf(root);
   if (!root.parts) return { residual: 0, refuted: 0 };
-  const places = new Map(leaves.map((leaf, i) => [leaf, i]));
+  const cuts = cutsOf(root);
+  const labels = labelNodes(root, factor.n);
+  const { length } = leavesOf(root);
+  const certificates = await certify(tally, settings.steps, cuts, labels, length, factor.diagonal);
+  return undoRefuted(settings, cuts, certificates);
+}
+
+/** The branches that were cut, every one before its parts, with their leaves' positions. */
+export function cutsOf(root: Branch): CutLeaves[] {
+  const places = new Map(leavesOf(root).map((leaf, i) => [leaf, i]));
   const under = (branch: Branch) => leavesOf(branch).map((leaf) => places.get(leaf)!);
-  const cuts = branchesOf(root).filter(({ parts }) => parts)
+  return branchesOf(root).filter(({ parts }) => parts)
     .map((branch) => ({ branch, left: under(branch.parts![0]), right: under(branch.parts![1]) }));
-  const certificates = await certify(
-    tally,
-    settings.steps,
-    cuts,
-    labelNodes(root, factor.n),
-    leaves.length,
-    factor.diagonal,
-  );
+}
+
+/** Undoes the cuts whose exact NCut does not pass; `residual` is the largest among those kept. */
+export function undoRefuted(
+  settings: CutSettings,
+  cuts: readonly CutLeaves[],
+  certificates: readonly Certificate[],
+): { residual: number; refuted: number } {
   let residual = 0;
   let refuted = 0;
   certificates.forEach((exact, i) => {
@@ -106,7 +114,8 @@ function leavesOf(branch: Branch): Branch[] {
   return branch.parts ? branch.parts.flatMap(leavesOf) : [branch];
 }
 
-function labelNodes(root: Branch, n: number): Uint16Array<ArrayBuffer> {
+/** Leaf of each node, leaves numbered from left to right. */
+export function labelNodes(root: Branch, n: number): Uint16Array<ArrayBuffer> {
   const labels = new Uint16Array(n);
   leavesOf(root).forEach(({ proposal }, leaf) => {
     for (const node of proposal.nodes) labels[node] = leaf;
@@ -141,7 +150,8 @@ function leafScores(
   return scores;
 }
 
-function flatten(root: Branch): Pick<Segmentation, "tree" | "leaves" | "segments"> {
+/** The tree as it is handed out. */
+export function flatten(root: Branch): Pick<Segmentation, "tree" | "leaves" | "segments"> {
   const all = branchesOf(root);
   const places = new Map(all.map((branch, i) => [branch, i]));
   const parents = new Map(
@@ -162,7 +172,8 @@ function flatten(root: Branch): Pick<Segmentation, "tree" | "leaves" | "segments
   return { tree, leaves, segments: leaves.length };
 }
 
-function hold(root: Branch, labels: Uint16Array<ArrayBuffer>): HeldTree {
+/** The tree as the next frame takes it up. */
+export function hold(root: Branch, labels: Uint16Array<ArrayBuffer>): HeldTree {
   const places = new Map(leavesOf(root).map((leaf, i) => [leaf, i]));
   return {
     labels,

@@ -34,7 +34,7 @@ export interface Factor {
 export const ENOUGH_TRACE = 0.95;
 
 /** Probes that estimate what the factor misses; their error is a fraction of the missing 5 %. */
-const PROBES = 8;
+export const PROBES = 8;
 
 /** Columns that a sketch has beyond the rank it is asked for, so that the last directions kept are good ones. */
 const OVERSAMPLING = 16;

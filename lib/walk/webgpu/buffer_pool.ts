@@ -8,12 +8,13 @@
  */
 
 /** What a buffer is for; each kind has a cap on what lies unused. */
-export type BufferKind = "matrix" | "block" | "uniform" | "stage";
+export type BufferKind = "matrix" | "block" | "indirect" | "uniform" | "stage";
 
 /** Most unused bytes kept a kind; beyond it released buffers are destroyed. */
 const CAPS: Readonly<Record<BufferKind, number>> = {
   matrix: 512 << 20,
   block: 256 << 20,
+  indirect: 1 << 20,
   uniform: 4 << 20,
   stage: 128 << 20,
 };
@@ -21,6 +22,7 @@ const CAPS: Readonly<Record<BufferKind, number>> = {
 const USAGES: Readonly<Record<BufferKind, number>> = {
   matrix: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
   block: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+  indirect: GPUBufferUsage.INDIRECT | GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST,
   uniform: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
   stage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
 };
@@ -29,7 +31,13 @@ const USAGES: Readonly<Record<BufferKind, number>> = {
 export class BufferPool {
   readonly #device: GPUDevice;
   readonly #free = new Map<string, GPUBuffer[]>();
-  readonly #unused: Record<BufferKind, number> = { matrix: 0, block: 0, uniform: 0, stage: 0 };
+  readonly #unused: Record<BufferKind, number> = {
+    matrix: 0,
+    block: 0,
+    indirect: 0,
+    uniform: 0,
+    stage: 0,
+  };
   readonly #kinds = new Map<GPUBuffer, BufferKind>();
 
   constructor(device: GPUDevice) {

@@ -95,8 +95,19 @@ export class GpuMatrix {
     for (const band of this.bands) recorder.clear(band.buffer);
   }
 
-  /** result = op(this) · block, op by `letter`: `n` plain, `t` transposed. */
-  recordProduct(recorder: Recorder, letter: "n" | "t", block: Block, result: Block): void {
+  /**
+   * result = op(this) · block, op by `letter`: `n` plain, `t` transposed.
+   *
+   * @param groups workgroups (columns/32, rows/64, 1) of a wide product, where the device
+   *   decides how many columns are in use; heeded where the matrix is one band.
+   */
+  recordProduct(
+    recorder: Recorder,
+    letter: "n" | "t",
+    block: Block,
+    result: Block,
+    groups?: GPUBuffer,
+  ): void {
     const transposed = letter === "t";
     const narrow = block.width <= NARROW;
     const pipeline = this.#gpu.pipeline(
@@ -123,9 +134,14 @@ export class GpuMatrix {
           accumulate,
           scale,
         ]);
+      const bindings = { 0: uniform, 1: band.buffer, 2: block.buffer, 3: result.buffer };
+      if (groups && !narrow && this.bands.length === 1) {
+        recorder.dispatchIndirect(pipeline, bindings, groups, 0);
+        continue;
+      }
       recorder.dispatch(
         pipeline,
-        { 0: uniform, 1: band.buffer, 2: block.buffer, 3: result.buffer },
+        bindings,
         narrow ? [rows / (transposed ? 32 : 4)] : [block.width / 32, rows / 64],
       );
     }

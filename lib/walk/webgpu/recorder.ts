@@ -66,8 +66,8 @@ export class Recorder {
   }
 
   /** A buffer that lives until the submission is done. */
-  temporary(size: number, label: string): GPUBuffer {
-    const buffer = this.#gpu.pool.acquire("block", size, label);
+  temporary(size: number, label: string, kind: "block" | "indirect" = "block"): GPUBuffer {
+    const buffer = this.#gpu.pool.acquire(kind, size, label);
     this.#temporary.push(buffer);
     return buffer;
   }

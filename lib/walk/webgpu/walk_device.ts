@@ -213,15 +213,15 @@ export class WebGpuWalk implements Walk {
     return data.map((bytes, i) => unpadded(new Float32Array(bytes), this.n, widths[i]!, list[i]!.columns));
   }
 
-  /** Records op(word)·block; the result lives until the submission is done. */
-  recordWord(recorder: Recorder, word: string, block: Block): Block {
+  /** Records op(word)·block; the result lives until the submission is done. `groups` as in `recordProduct`. */
+  recordWord(recorder: Recorder, word: string, block: Block, groups?: GPUBuffer): Block {
     let current = block;
     for (const letter of word) {
       if (letter !== "n" && letter !== "t") {
         throw new TypeError(`Cannot apply an operator: ${letter} is neither n nor t`);
       }
       const next = this.newBlock(recorder, block.width, "product");
-      this.matrix.recordProduct(recorder, letter, current, next);
+      this.matrix.recordProduct(recorder, letter, current, next, groups);
       current = next;
     }
     return current;

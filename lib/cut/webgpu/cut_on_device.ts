@@ -1,0 +1,266 @@
+/**
+ * A frame's cut on the GPU: the same tree as the CPU's factor solver grows, read back once.
+ *
+ * The basis of the factor stays on the device as long as it holds enough of the
+ * trace. A cold start, and a basis gone stale, spend readbacks of their own on it.
+ *
+ * @module
+ */
+import { gaussian } from "../../random.ts";
+import { Tally } from "../../walk/tally.ts";
+import type { Gpu } from "../../walk/webgpu/device.ts";
+import { BLOCK_ALIGNMENT, roundUp } from "../../walk/webgpu/kernels.ts";
+import type { StageTime } from "../../walk/webgpu/recorder.ts";
+import type { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
+import { takeColumns } from "../../walk/block.ts";
+import { deflate } from "../blocks.ts";
+import { judge } from "../certify.ts";
+import {
+  type CutResult,
+  type CutSettings,
+  cutsOf,
+  type CutState,
+  flatten,
+  hold,
+  labelNodes,
+  undoRefuted,
+} from "../cut_frame.ts";
+import { continueFactor, ENOUGH_TRACE, PROBES, sketchFactor } from "../factor.ts";
+import type { Branch } from "../grow.ts";
+import type { HeldTree } from "../held_tree.ts";
+import type { Proposal } from "../solver.ts";
+import {
+  type DeviceNode,
+  type DeviceTree,
+  type HeldTables,
+  MAX_DEPTH,
+  MAX_HELD_LEAVES,
+  MAX_LEAVES,
+  MAX_RANK,
+  recurse,
+  type ResidentBasis,
+} from "./recursion.ts";
+
+/** A frame cut on the device, and the GPU's time by stage where it can be measured. */
+export interface DeviceCut extends CutResult {
+  readonly times: readonly StageTime[];
+}
+
+/** The basis that a device holds, and the array it was uploaded from. */
+const resident = new WeakMap<Gpu, { from: Float32Array; basis: ResidentBasis }>();
+
+/**
+ * Cuts one frame on the GPU; takes the place of `cutFrame` where it can.
+ *
+ * Warm it reads back once, whatever the depth of the tree.
+ * @returns nothing where the CPU has to cut: the factor holds too little of the trace, or the
+ *   tree wants more than 64 leaves, 16 levels or rank 256.
+ */
+export async function cutOnDevice(
+  walk: WebGpuWalk,
+  settings: CutSettings,
+  last?: CutState,
+): Promise<DeviceCut | undefined> {
+  const tally = new Tally(walk);
+  const age = last ? last.age + 1 : 0;
+  const tables = last ? heldTables(last.tree) : undefined;
+  if (last && !tables) return undefined;
+  let basis = last?.basis ?? (await sketchFactor(tally, settings.steps)).basis;
+  let pass = await attempt(walk, settings, basis, tables, tally);
+  if (last?.basis && pass && pass.traceShare < ENOUGH_TRACE) {
+    basis = (await continueFactor(tally, settings.steps, basis, age + 1)).basis;
+    pass = await attempt(walk, settings, basis, tables, tally);
+  }
+  if (!pass || pass.tree.overflow || pass.traceShare < ENOUGH_TRACE) return undefined;
+  const { tree, traceShare } = pass;
+  const { root, places } = branchesFrom(tree, last?.tree);
+  const cuts = cutsOf(root);
+  const certificates = judge(
+    cuts,
+    labelNodes(root, walk.n),
+    tree.leaves,
+    loopsOf(tree),
+    takeColumns(tree.certificate, walk.n, tree.width, 0, tree.leaves),
+    vectorImages(tree, cuts.map(({ branch }) => places.get(branch)!)),
+  );
+  tally.applications += 2 * settings.steps * (tree.leaves + cuts.length);
+  const { residual, refuted } = undoRefuted(settings, cuts, certificates);
+  const labels = labelNodes(root, walk.n);
+  const shape = flatten(root);
+  return {
+    segmentation: {
+      ...shape,
+      labels,
+      scores: leafScores(tree, labels, shape.segments),
+      stats: {
+        solver: "factor",
+        warm: last !== undefined,
+        rank: basis.length / walk.n,
+        traceShare,
+        operatorApplications: tally.applications,
+        residual,
+        recertified: refuted,
+      },
+    },
+    state: { basis, tree: hold(root, labels), age },
+    times: tree.times,
+  };
+}
+
+/** Forgets the basis that lies on a device, e.g. before it closes. */
+export function releaseBasis(gpu: Gpu): void {
+  const kept = resident.get(gpu);
+  if (kept) gpu.pool.release(kept.basis.buffer);
+  resident.delete(gpu);
+}
+
+/** One pass of the device with a given basis; nothing where its rank is too large. */
+async function attempt(
+  walk: WebGpuWalk,
+  settings: CutSettings,
+  basis: Float32Array<ArrayBuffer>,
+  held: HeldTables | undefined,
+  tally: Tally,
+): Promise<{ tree: DeviceTree; traceShare: number } | undefined> {
+  const onDevice = residentBasis(walk, basis);
+  if (!onDevice) return undefined;
+  const { maxSegments, minPart, stop, steps } = settings;
+  const maxLeaves = maxSegments > 0 ? Math.min(maxSegments, MAX_LEAVES) : MAX_LEAVES;
+  const tree = await recurse(walk, onDevice, { steps, stop, maxLeaves, minPart }, held);
+  tally.applications += steps * (onDevice.rank + onDevice.probes);
+  // Leaves that ran out are no lack where the caller bounds them.
+  const bounded = maxSegments > 0 && maxSegments <= MAX_LEAVES && tree.leaves === maxSegments;
+  const root = tree.nodes[0]!;
+  return { tree: { ...tree, overflow: tree.overflow && !bounded }, traceShare: root.held / root.loops };
+}
+
+/** V with its probes on the device; uploaded when it changed. */
+function residentBasis({ gpu, n, matrix }: WebGpuWalk, basis: Float32Array): ResidentBasis | undefined {
+  const rank = basis.length / n;
+  if (rank > MAX_RANK) return undefined;
+  const kept = resident.get(gpu);
+  if (kept?.from === basis) return kept.basis;
+  releaseBasis(gpu);
+  const probes = rank < n ? PROBES : 0;
+  // Two columns beyond the rank hold the tiles' traces.
+  const width = roundUp(rank + Math.max(probes, 2), BLOCK_ALIGNMENT);
+  const random = gaussian(n * probes, rank + n);
+  deflate(random, probes, basis, n, rank);
+  const block = new Float32Array(matrix.size * width);
+  for (let i = 0; i < n; i++) {
+    block.set(basis.subarray(i * rank, (i + 1) * rank), i * width);
+    block.set(random.subarray(i * probes, (i + 1) * probes), i * width + rank);
+  }
+  const buffer = gpu.pool.acquire("block", block.byteLength, "basis of the factor");
+  gpu.device.queue.writeBuffer(buffer, 0, block);
+  gpu.counters.bytesUp += block.byteLength;
+  const onDevice = { buffer, width, rank, probes };
+  resident.set(gpu, { from: basis, basis: onDevice });
+  return onDevice;
+}
+
+/** The last tree as tables; nothing where it is too large for the device. */
+function heldTables({ labels, nodes }: HeldTree): HeldTables | undefined {
+  const ranges = nodes.map(({ leaves }) => ({ low: leaves[0]!, high: leaves[leaves.length - 1]! + 1 }));
+  if (ranges[0]!.high > MAX_HELD_LEAVES) return undefined;
+  const depths = ranges.map((own, i) =>
+    ranges.filter((other, j) => j !== i && other.low <= own.low && other.high >= own.high).length
+  );
+  const n = labels.length;
+  const rows = Math.max(...depths) + 1;
+  if (rows > MAX_DEPTH * 2) return undefined;
+  const table = new Uint32Array(nodes.length * 8);
+  const values = new Float32Array(rows * n);
+  nodes.forEach(({ size, split, vector }, i) => {
+    const { low, high } = ranges[i]!;
+    table.set([low, high, size, Number(split), depths[i]!], i * 8);
+    for (let node = 0; node < n; node++) {
+      if (labels[node]! >= low && labels[node]! < high) values[depths[i]! * n + node] = vector[node]!;
+    }
+  });
+  return { nodes: table, count: nodes.length, labels: Uint32Array.from(labels), values };
+}
+
+/** The device's tree as branches. */
+function branchesFrom(
+  tree: DeviceTree,
+  held: HeldTree | undefined,
+): { root: Branch; places: Map<Branch, number> } {
+  const branches = tree.nodes.map((node): Branch => ({
+    proposal: proposalOf(tree, node),
+    threshold: node.threshold,
+    held: node.heir >= 0 ? held?.nodes[node.heir] : undefined,
+  }));
+  tree.nodes.forEach(({ child }, i) => {
+    if (child > 0) branches[i]!.parts = [branches[child]!, branches[child + 1]!];
+  });
+  return { root: branches[0]!, places: new Map(branches.map((branch, i) => [branch, i])) };
+}
+
+function proposalOf(tree: DeviceTree, node: DeviceNode): Proposal {
+  const { begin, size, position, depth } = node;
+  const part = (from: number, to: number) => tree.order.slice(begin + from, begin + to).sort();
+  const nodes = part(0, size);
+  const from = depth * tree.order.length;
+  return {
+    nodes,
+    vector: Float32Array.from(nodes, (i) => tree.values[from + i]!),
+    theta: node.theta,
+    residual: node.residual,
+    ncut: node.ncut,
+    splitValue: position > 0 ? node.splitValue : NaN,
+    left: part(0, position),
+    right: part(position, size),
+    total: Math.max(0, (node.weight - node.loops) / 2),
+  };
+}
+
+/** A_ii of each node, up to its leaf: each node gets its leaf's mean. */
+function loopsOf({ nodes, labels }: DeviceTree): Float32Array<ArrayBuffer> {
+  const leaves = nodes.filter(({ child }) => child === 0).sort((a, b) => a.begin - b.begin);
+  return Float32Array.from(labels, (leaf) => leaves[leaf]!.loops / leaves[leaf]!.size);
+}
+
+/** A·Y with the columns in the order of `cuts`, given as places in the tree. */
+function vectorImages(
+  { nodes, certificate, width, leaves, order }: DeviceTree,
+  cuts: readonly number[],
+): Float32Array<ArrayBuffer> {
+  // The device numbers cuts as their nodes lie in the tree.
+  const numbers = new Map(
+    nodes.flatMap(({ child }, place) => child > 0 ? [place] : []).map((place, i) => [place, i]),
+  );
+  const columns = cuts.map((place) => leaves + numbers.get(place)!);
+  const out = new Float32Array(order.length * columns.length);
+  for (let i = 0; i < order.length; i++) {
+    columns.forEach((column, c) => out[i * columns.length + c] = certificate[i * width + column]!);
+  }
+  return out;
+}
+
+/**
+ * score_s(i) = ⟨M_i, Σ_S M⟩ / ‖Σ_S M‖ from the exact A·H, the columns of leaves that
+ * a certificate joined again added up.
+ *
+ * @param labels the leaves that are left, `[N]`.
+ */
+function leafScores(
+  { certificate, width, labels: before, leaves: columns }: DeviceTree,
+  labels: Uint16Array,
+  leaves: number,
+): Float32Array<ArrayBuffer> {
+  const n = labels.length;
+  const joined = new Uint32Array(columns);
+  for (let i = 0; i < n; i++) joined[before[i]!] = labels[i]!;
+  const scores = new Float32Array(n * leaves);
+  const weights = new Float64Array(leaves);
+  for (let i = 0; i < n; i++) {
+    for (let c = 0; c < columns; c++) scores[i * leaves + joined[c]!]! += certificate[i * width + c]!;
+    weights[labels[i]!]! += scores[i * leaves + labels[i]!]!;
+  }
+  const lengths = weights.map((weight) => Math.sqrt(weight) || 1);
+  for (let i = 0; i < n; i++) {
+    for (let s = 0; s < leaves; s++) scores[i * leaves + s]! /= lengths[s]!;
+  }
+  return scores;
+}

@@ -1,0 +1,355 @@
+/**
+ * The whole recursion of a frame on the GPU: factor, all levels, certificate, and
+ * one readback at the end.
+ *
+ * The schedule of dispatches is fixed. A level lays out the next one on the device
+ * and writes its workgroups, none where nothing is left to split.
+ *
+ * @module
+ */
+import { backward, forward } from "../../walk/tally.ts";
+import type { StageTime } from "../../walk/webgpu/recorder.ts";
+import { Recorder } from "../../walk/webgpu/recorder.ts";
+import type { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
+import { HYSTERESIS, type StopRule } from "../stop.ts";
+import {
+  BINDINGS,
+  type BufferName,
+  GROUPS,
+  heirsKernel,
+  type Kernel,
+  leavesKernel,
+  LEVEL_KERNELS,
+} from "./kernels.ts";
+
+/** Most leaves that the device's tree holds. */
+export const MAX_LEAVES = 64;
+
+/** Levels of the schedule; a tree that wants more is cut on the CPU. */
+export const MAX_DEPTH = 16;
+
+/** Largest rank that the eigensolver's workgroup holds. */
+export const MAX_RANK = 256;
+
+/** Most leaves of a last frame's tree that can be taken up. */
+export const MAX_HELD_LEAVES = 256;
+
+const MAX_NODES = 2 * MAX_LEAVES - 1;
+/** Columns of the certificate: the leaves' indicators and the cuts' vectors. */
+const CERTIFICATE_WIDTH = 2 * MAX_LEAVES;
+const TILE = 64;
+const KRYLOV_STEPS = 48;
+const NONE = 0xffffffff;
+/** NCut of a segment that no threshold cuts. */
+const NOTHING = 1e29;
+const NODE_WORDS = 16;
+const SEGMENT_WORDS = 8;
+const HELD_WORDS = 8;
+const STATE_WORDS = 8;
+const SLOT_WORDS = GROUPS.length * 3;
+
+/** The basis of the factor on the device, with the probes beside it. */
+export interface ResidentBasis {
+  /** `[padded n, width]`: V, then random probes orthogonal to it. */
+  readonly buffer: GPUBuffer;
+  readonly width: number;
+  readonly rank: number;
+  readonly probes: number;
+}
+
+/** The last frame's tree as the kernels read it. */
+export interface HeldTables {
+  /** `[nodes, 8]`: first leaf, leaf after the last, size, split, depth. */
+  readonly nodes: Uint32Array<ArrayBuffer>;
+  readonly count: number;
+  /** `[N]`. */
+  readonly labels: Uint32Array<ArrayBuffer>;
+  /** `[depths, N]`. */
+  readonly values: Float32Array<ArrayBuffer>;
+}
+
+/** What decides. */
+export interface RecursionSettings {
+  readonly steps: number;
+  readonly stop: StopRule;
+  readonly maxLeaves: number;
+  readonly minPart: number;
+}
+
+/** A node of the tree as the device left it. */
+export interface DeviceNode {
+  readonly parent: number;
+  /** Left part, the right one follows; 0 for a leaf. */
+  readonly child: number;
+  /** Range of positions in the order. */
+  readonly begin: number;
+  readonly size: number;
+  readonly depth: number;
+  /** Node of the last frame's tree, −1. */
+  readonly heir: number;
+  /** Nodes on the left of the proposed cut. */
+  readonly position: number;
+  /** NaN where no threshold cuts it. */
+  readonly ncut: number;
+  readonly threshold: number;
+  readonly theta: number;
+  readonly residual: number;
+  readonly splitValue: number;
+  /** 1ᵀA1 inside the segment. */
+  readonly weight: number;
+  /** Σ A_ii. */
+  readonly loops: number;
+  /** Σ ‖F_i‖². */
+  readonly held: number;
+}
+
+/** A frame's recursion, read back. */
+export interface DeviceTree {
+  /** True where leaves or levels ran out: the tree is not whole. */
+  readonly overflow: boolean;
+  readonly nodes: readonly DeviceNode[];
+  readonly leaves: number;
+  /** Nodes by position. */
+  readonly order: Uint32Array<ArrayBuffer>;
+  /** Leaf of each node. */
+  readonly labels: Uint32Array<ArrayBuffer>;
+  /** Fiedler vectors by depth, `[depths, N]`. */
+  readonly values: Float32Array<ArrayBuffer>;
+  /** A·[H | Y], `[N, width]`: leaves first, then the cuts in the tree's order. */
+  readonly certificate: Float32Array<ArrayBuffer>;
+  readonly width: number;
+  readonly times: readonly StageTime[];
+}
+
+/** Runs the recursion: one submission, one `mapAsync`. */
+export async function recurse(
+  walk: WebGpuWalk,
+  basis: ResidentBasis,
+  settings: RecursionSettings,
+  held: HeldTables | undefined,
+): Promise<DeviceTree> {
+  const { gpu, n } = walk;
+  const recorder = new Recorder(gpu, "cut");
+  recorder.stage("factor");
+  const rows = walk.recordWord(recorder, forward(settings.steps), basis);
+  const buffers = allocate(recorder, n, basis, held);
+  const shared = { ...buffers.shared, rows: rows.buffer };
+  recorder.stage("recursion");
+  for (let depth = 0; depth < MAX_DEPTH; depth++) {
+    const uniform = recorder.uniform(levelSettings(walk, basis, settings, held, depth));
+    const parity = depth % 2;
+    const level = {
+      ...shared,
+      segments: buffers.segments[parity]!,
+      nextSegments: buffers.segments[1 - parity]!,
+      tiles: buffers.tiles[parity]!,
+      nextTiles: buffers.tiles[1 - parity]!,
+      nextGroups: buffers.groups[1 - parity]!,
+    };
+    for (const kernel of held ? [heirsKernel, ...LEVEL_KERNELS] : LEVEL_KERNELS) {
+      const slot = depth * SLOT_WORDS + GROUPS.indexOf(kernel.groups) * 3;
+      recorder.dispatchIndirect(
+        gpu.pipeline(kernel.source),
+        bindingsOf(kernel, uniform, level),
+        buffers.groups[parity]!,
+        slot * 4,
+      );
+    }
+  }
+  recorder.stage("certificate");
+  const block = walk.newBlock(recorder, CERTIFICATE_WIDTH, "certificate");
+  recorder.clear(block.buffer);
+  const leaves = leavesKernel(CERTIFICATE_WIDTH);
+  const uniform = recorder.uniform(levelSettings(walk, basis, settings, held, 0));
+  recorder.dispatch(
+    gpu.pipeline(leaves.source),
+    bindingsOf(leaves, uniform, { ...shared, block: block.buffer }),
+    [Math.ceil(n / 256)],
+  );
+  const adjacency = backward(settings.steps) + forward(settings.steps);
+  const certificate = walk.recordWord(recorder, adjacency, block, shared.productGroups);
+  recorder.read(shared.state, 0, STATE_WORDS * 4);
+  recorder.read(shared.tree, 0, MAX_NODES * NODE_WORDS * 4);
+  recorder.read(shared.order, 0, n * 4);
+  recorder.read(shared.labels, 0, n * 4);
+  recorder.read(shared.byDepth, 0, MAX_DEPTH * n * 4);
+  recorder.read(certificate.buffer, 0, n * CERTIFICATE_WIDTH * 4);
+  const { data, times } = await recorder.finish();
+  const state = new Uint32Array(data[0]!);
+  return {
+    overflow: state[3]! !== 0,
+    nodes: nodesOf(data[1]!, state[0]!),
+    leaves: state[1]!,
+    order: new Uint32Array(data[2]!),
+    labels: new Uint32Array(data[3]!),
+    values: new Float32Array(data[4]!),
+    certificate: new Float32Array(data[5]!),
+    width: CERTIFICATE_WIDTH,
+    times,
+  };
+}
+
+/** Dispatches of a frame, which depend on neither the picture nor the depth of its tree. */
+export function dispatchesOf(steps: number, warm: boolean): number {
+  return MAX_DEPTH * (LEVEL_KERNELS.length + Number(warm)) + 1 + 3 * steps;
+}
+
+type Shared = Exclude<
+  BufferName,
+  "rows" | "segments" | "tiles" | "nextSegments" | "nextTiles" | "nextGroups" | "block"
+>;
+
+interface Buffers {
+  readonly shared: Record<Shared, GPUBuffer>;
+  readonly segments: readonly GPUBuffer[];
+  readonly tiles: readonly GPUBuffer[];
+  readonly groups: readonly GPUBuffer[];
+}
+
+/** Allocates what a frame's recursion needs and lays out its first level. */
+function allocate(
+  recorder: Recorder,
+  n: number,
+  { rank, width }: ResidentBasis,
+  held: HeldTables | undefined,
+): Buffers {
+  const tiles = Math.ceil(n / TILE) + MAX_LEAVES;
+  const words: Record<Shared, number> = {
+    order: n,
+    sums: tiles * width,
+    starts: tiles * width,
+    degrees: n,
+    grams: tiles * rank * rank,
+    matrices: MAX_LEAVES * rank * rank,
+    krylov: MAX_LEAVES * KRYLOV_STEPS * width,
+    vectors: MAX_LEAVES * 2 * width,
+    pairs: MAX_LEAVES * 8,
+    values: 2 * n,
+    sorted: 2 * n,
+    sortedSums: 2 * tiles * width,
+    cuts: 2 * tiles * 2,
+    state: STATE_WORDS,
+    tree: MAX_NODES * NODE_WORDS,
+    productGroups: 3,
+    heldNodes: held?.nodes.length ?? HELD_WORDS,
+    heldLabels: held?.labels.length ?? 1,
+    heldValues: held?.values.length ?? 1,
+    byDepth: MAX_DEPTH * n,
+    labels: n,
+  };
+  const shared = {} as Record<Shared, GPUBuffer>;
+  for (const name of Object.keys(words) as Shared[]) {
+    const kind = name === "productGroups" ? "indirect" : "block";
+    shared[name] = recorder.temporary(words[name] * 4, `cut ${name}`, kind);
+  }
+  const pair = (size: number, label: string, kind: "block" | "indirect" = "block") => [
+    recorder.temporary(size * 4, `cut ${label} even`, kind),
+    recorder.temporary(size * 4, `cut ${label} odd`, kind),
+  ];
+  const segments = pair(MAX_LEAVES * SEGMENT_WORDS, "segments");
+  const tileLists = pair(tiles * 4, "tiles");
+  const groups = pair((MAX_DEPTH + 1) * SLOT_WORDS, "workgroups", "indirect");
+
+  recorder.upload(shared.order, Uint32Array.from({ length: n }, (_, i) => i));
+  const rootTiles = Math.ceil(n / TILE);
+  recorder.upload(shared.state, Uint32Array.of(1, 1, 0, 0, 1, rootTiles, 0, 0));
+  const root = new Uint32Array(NODE_WORDS);
+  root.set([NONE, 0, 0, n, 0, NONE]);
+  recorder.upload(shared.tree, root);
+  recorder.upload(segments[0]!, Uint32Array.of(0, n, 0, rootTiles, 0, NONE, 0, 0));
+  recorder.upload(
+    tileLists[0]!,
+    Uint32Array.from({ length: rootTiles * 4 }, (_, i) => {
+      const begin = (i >> 2) * TILE;
+      return [0, begin, Math.min(TILE, n - begin), 0][i % 4]!;
+    }),
+  );
+  const blocks = Math.ceil(rank / 64);
+  const first = new Uint32Array((MAX_DEPTH + 1) * SLOT_WORDS);
+  recorder.upload(groups[1]!, first);
+  first.set([
+    ...[1, 1, 1],
+    ...[rootTiles, 1, 1],
+    ...[rootTiles, blocks * blocks, 1],
+    ...[Math.ceil(rank * rank / 256), 1, 1],
+    ...[rootTiles, 2, 1],
+    ...[1, 1, 1],
+  ]);
+  recorder.upload(groups[0]!, first);
+  if (held) {
+    recorder.upload(shared.heldNodes, held.nodes);
+    recorder.upload(shared.heldLabels, held.labels);
+    recorder.upload(shared.heldValues, held.values);
+  }
+  recorder.clear(shared.byDepth);
+  return { shared, segments, tiles: tileLists, groups };
+}
+
+function bindingsOf(
+  kernel: Kernel,
+  uniform: GPUBufferBinding,
+  buffers: Partial<Record<BufferName, GPUBuffer>>,
+): Record<number, GPUBuffer | GPUBufferBinding> {
+  const bindings: Record<number, GPUBuffer | GPUBufferBinding> = { 0: uniform };
+  for (const name of kernel.buffers) {
+    const buffer = buffers[name];
+    if (!buffer) throw new TypeError(`Cannot bind ${name} to ${kernel.source.label}: no such buffer`);
+    bindings[BINDINGS[name]] = buffer;
+  }
+  return bindings;
+}
+
+/** The struct `Level` of `cut_types.wgsl`. */
+function levelSettings(
+  walk: WebGpuWalk,
+  { rank, width, probes }: ResidentBasis,
+  { stop, maxLeaves, minPart }: RecursionSettings,
+  held: HeldTables | undefined,
+  depth: number,
+): (number | { f32: number })[] {
+  return [
+    walk.n,
+    rank,
+    width,
+    probes,
+    depth,
+    minPart,
+    maxLeaves,
+    held?.count ?? 0,
+    Number(stop.kind === "ncut"),
+    Number(depth === MAX_DEPTH - 1),
+    walk.matrix.size / 64,
+    { f32: stop.kind === "ncut" ? stop.threshold : 0 },
+    { f32: HYSTERESIS },
+  ];
+}
+
+function nodesOf(bytes: ArrayBuffer, count: number): DeviceNode[] {
+  const integers = new Uint32Array(bytes);
+  const floats = new Float32Array(bytes);
+  return Array.from({ length: count }, (_, i) => {
+    const at = i * NODE_WORDS;
+    const [parent, child, begin, size, depth, heir, position] = integers.subarray(at, at + 7);
+    const [ncut, threshold, theta, residual, splitValue, weight, loops, held] = floats.subarray(
+      at + 8,
+      at + 16,
+    );
+    return {
+      parent: parent === NONE ? -1 : parent!,
+      child: child!,
+      begin: begin!,
+      size: size!,
+      depth: depth!,
+      heir: heir === NONE ? -1 : heir!,
+      position: position!,
+      ncut: ncut! < NOTHING ? ncut! : NaN,
+      threshold: threshold!,
+      theta: theta!,
+      residual: residual!,
+      splitValue: splitValue!,
+      weight: weight!,
+      loops: loops!,
+      held: held!,
+    };
+  });
+}
