@@ -38,6 +38,8 @@ export interface Probe {
   readonly format: string;
   /** Seconds. */
   readonly duration?: number;
+  /** Time of the first of all streams, in seconds. */
+  readonly start: number;
   readonly streams: readonly OriginStream[];
   readonly video?: ProbedVideo;
 }
@@ -86,12 +88,15 @@ export function parseDescription(text: string): ProbeResult {
   const streams: OriginStream[] = [];
   let video: ProbedVideo | undefined;
   let duration: number | undefined;
+  let start = 0;
   let inVideo = false;
   for (const line of lines.slice(first + 1)) {
     // Values of metadata are indented deeper, so a title cannot pose as a stream.
     const stream = /^ {2}Stream #0:(\d+)\S*: (Video|Audio|Subtitle|Data|Attachment): (.*)$/.exec(line);
     const length = /^ {2}Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)/.exec(line);
     const rotation = /^ +displaymatrix: rotation of (-?\d+(?:\.\d+)?) degrees/.exec(line);
+    const begin = /^ {2}Duration: .*?, start: (-?[\d.]+)/.exec(line);
+    if (begin) start = Number(begin[1]);
     if (length) duration = Number(length[1]) * 3600 + Number(length[2]) * 60 + Number(length[3]);
     if (rotation && inVideo && video) video = { ...video, rotation: Number(rotation[1]) };
     if (!stream) continue;
@@ -112,6 +117,7 @@ export function parseDescription(text: string): ProbeResult {
   return {
     probe: {
       format,
+      start,
       streams,
       ...(duration === undefined ? {} : { duration }),
       ...(video ? { video } : {}),

@@ -119,12 +119,15 @@ export class FfmpegProcess {
 
   /** The line that says best why it failed: its first error of the last run of errors, else its last line. */
   get lastError(): string | undefined {
-    const errors = this.#lines.filter(({ level }) => level === "error" || level === "fatal");
+    const lines = this.#lines.filter(({ text }) =>
+      !/^Thread message queue|^Last message repeated/.test(text)
+    );
+    const errors = lines.filter(({ level }) => level === "error" || level === "fatal");
     // "Conversion failed!" and the like only repeat that something did.
     const telling = errors.filter(({ text }) =>
       !/^(Conversion failed!|Error while filtering|Terminating)/.test(text)
     );
-    return (telling.at(-1) ?? errors.at(-1) ?? this.#lines.at(-1))?.text;
+    return (telling.at(-1) ?? errors.at(-1) ?? lines.at(-1))?.text;
   }
 
   /**

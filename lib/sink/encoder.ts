@@ -72,7 +72,7 @@ const CONTAINERS: Readonly<Record<string, Container>> = {
     codecs: ["libvpx-vp9", "libvpx", "libsvtav1", "libaom-av1"],
     alphaCodecs: ["libvpx-vp9", "libvpx"],
     audio: ["opus", "vorbis"],
-    audioCodec: "libopus",
+    audioCodec: "libvorbis",
     subtitles: ["webvtt"],
     subtitleCodec: "webvtt",
     attachments: false,
@@ -206,6 +206,7 @@ function encoderArgs(codec: string, { crf, preset, channels }: EncoderWishes): s
 
 /** ffmpeg's arguments for the streams that come from the source, as input 1. */
 export interface CopyPlan {
+  readonly inputArgs: readonly string[];
   readonly args: readonly string[];
   /** True where the source must be opened as a second input. */
   readonly needed: boolean;
@@ -219,6 +220,7 @@ export function planCopies(origin: Origin, container: Container, muxerName: stri
   const args: string[] = [];
   const warnings: string[] = [];
   let [audio, subtitles, attachments] = [0, 0, 0];
+  let opus = false;
   const map = (stream: OriginStream) => args.push("-map", `1:${stream.index}`);
   for (const stream of origin.streams) {
     if (stream.kind === "audio") {
@@ -228,7 +230,12 @@ export function planCopies(origin: Origin, container: Container, muxerName: stri
       }
       map(stream);
       const copied = container.audio === "all" || container.audio.includes(stream.codec);
-      args.push(`-c:a:${audio++}`, copied ? "copy" : container.audioCodec);
+      const codec = copied ? stream.codec : container.audioCodec;
+      opus ||= codec === "opus";
+      args.push(`-c:a:${audio}`, copied ? "copy" : codec);
+      // Sound from before the start may only be cut where it is decoded.
+      if (!copied && origin.skipped) args.push(`-filter:a:${audio}`, "atrim=start=0");
+      audio++;
       if (!copied) {
         warnings.push(
           `sound is transcoded: .${muxerName} does not take ${stream.codec}, so it becomes ${container.audioCodec}`,
@@ -253,5 +260,16 @@ export function planCopies(origin: Origin, container: Container, muxerName: stri
   }
   const tags = container.muxer !== "gif";
   if (tags) args.push("-map_metadata", "1", "-map_chapters", "1");
-  return { args, needed: tags || args.length > 0, sound: audio > 0, warnings };
+  if (origin.skipped && audio + subtitles > 0) args.push("-copypriorss", "0");
+
+  // Matroska's reader takes the lead-in of Opus (312 samples of an encoder's 48,000) off the times, and this
+  // muxer does not add it.
+  const late = opus && /^(webm|matroska)$/.test(container.muxer) && !origin.inputArgs.includes("-itsoffset");
+  return {
+    inputArgs: late ? ["-itsoffset", "0.0065", ...origin.inputArgs] : origin.inputArgs,
+    args,
+    needed: tags || args.length > 0,
+    sound: audio > 0,
+    warnings,
+  };
 }

@@ -11,7 +11,7 @@ import { type ClaimOptions, claimOutput } from "./claim.ts";
 import { GrowingFile, littleEndian, openPictureFiles } from "./files.ts";
 import { encodeLabelPng, encodePalettePng } from "./png.ts";
 import type { LabelMap, Sink } from "./sink.ts";
-import { nutInputArgs, NutSink } from "./video.ts";
+import { nutInputArgs, NutSink, startAt } from "./video.ts";
 
 /** Settings of {@linkcode openLabelSink}. */
 export interface LabelSinkOptions extends ClaimOptions {
@@ -57,16 +57,32 @@ async function openFfv1(output: string, options: LabelSinkOptions): Promise<Sink
   const claim = await claimOutput(output, options);
   const ffmpeg = await locateFfmpeg(options.ffmpeg);
   const { info } = options;
-  const args = [
+  const args = (first: number) => [
     "-y",
     ...nutInputArgs(),
-    ...["-map", "0:v:0", "-c:v", "ffv1", "-level", "3", "-g", "1", "-slicecrc", "1", "-pix_fmt", "gray16le"],
+    ...[
+      "-map",
+      "0:v:0",
+      "-vf",
+      startAt(first),
+      "-c:v",
+      "ffv1",
+      "-level",
+      "3",
+      "-g",
+      "1",
+      "-slicecrc",
+      "1",
+      "-pix_fmt",
+      "gray16le",
+    ],
     ...passthroughArgs(ffmpeg),
     ...inputClockArgs(ffmpeg),
     ...["-f", "matroska", `file:${claim.partial}`],
   ];
-  const process = FfmpegProcess.spawn(ffmpeg, args, { role: "label encoder", stdin: "piped" });
-  const sink = new NutSink(process, { output, claim, info, size: info, channels: 2, interrupt: false });
+  const start = (first: number) =>
+    FfmpegProcess.spawn(ffmpeg, args(first), { role: "label encoder", stdin: "piped" });
+  const sink = new NutSink(start, { output, claim, info, size: info, channels: 2, interrupt: false });
   return {
     output,
     partial: claim.partial,

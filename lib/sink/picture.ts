@@ -158,12 +158,9 @@ async function openY4m(options: PictureSinkOptions): Promise<Sink<Picture>> {
     "yuv4mpegpipe",
     "pipe:1",
   ];
-  const process = FfmpegProcess.spawn(ffmpeg, args, {
-    role: "Y4M writer",
-    stdin: "piped",
-    stdout: "inherit",
-  });
-  return new NutSink(process, {
+  const start = () =>
+    FfmpegProcess.spawn(ffmpeg, args, { role: "Y4M writer", stdin: "piped", stdout: "inherit" });
+  return new NutSink(start, {
     output: "stdout",
     info: { ...info, frameRate: info.frameRate ?? { num: 25, den: 1 } },
     size: options.size ?? info,

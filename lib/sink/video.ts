@@ -41,7 +41,7 @@ export async function openVideoSink(output: string, options: PictureSinkOptions)
   });
   const copies = options.audio !== false && info.origin && !info.still
     ? planCopies(info.origin, container, container.muxer)
-    : { args: [], needed: false, sound: false, warnings: [] };
+    : { inputArgs: [], args: [], needed: false, sound: false, warnings: [] };
   if (options.audio !== false && !info.origin && info.audioStreams > 0 && container.audioCodec) {
     options.warn?.("the sound of a piped input is not kept; name a file to keep it");
   }
@@ -50,15 +50,15 @@ export async function openVideoSink(output: string, options: PictureSinkOptions)
   const filters = container.muxer === "gif"
     ? GIF_FILTERS
     : encodeFilters(color, encoder.pixelFormat).join(",");
-  const args = [
+  const args = (first: number) => [
     "-y",
     ...nutInputArgs(),
-    ...(copies.needed ? ["-thread_queue_size", "64", ...info.origin!.inputArgs] : []),
+    ...(copies.needed ? copies.inputArgs : []),
     "-map",
     "0:v:0",
     ...copies.args,
     "-vf",
-    filters,
+    `${startAt(first)},${filters}`,
     "-c:v",
     encoder.codec,
     "-pix_fmt",
@@ -73,9 +73,11 @@ export async function openVideoSink(output: string, options: PictureSinkOptions)
     "-f",
     container.muxer,
     `file:${claim.partial}`,
+    ...(copies.sound ? info.origin!.outputArgs : []),
   ];
-  const process = FfmpegProcess.spawn(ffmpeg, args, { role: "encoder", stdin: "piped" });
-  return new NutSink(process, {
+  const start = (first: number) =>
+    FfmpegProcess.spawn(ffmpeg, args(first), { role: "encoder", stdin: "piped" });
+  return new NutSink(start, {
     output,
     claim,
     info,
@@ -105,6 +107,11 @@ export function nutInputArgs(): string[] {
   ];
 }
 
+/** The filter that gives the first frame its time: ffmpeg counts from the first frame of a pipe. */
+export function startAt(first: number): string {
+  return `setpts=PTS+${first}`;
+}
+
 /** GIF's colours: a palette for each frame, no dithering that would crawl over still parts. */
 const GIF_FILTERS = "split[whole][seen];" +
   "[seen]palettegen=stats_mode=single:reserve_transparent=1[palette];" +
@@ -119,6 +126,10 @@ function muxerArgs(container: Container, info: VideoInfo): string[] {
     while (ticks < 10_000) ticks *= 2;
     args.push("-video_track_timescale", String(ticks));
     args.push("-movflags", "+write_colr");
+  }
+  if (container.muxer === "matroska" || container.muxer === "webm") {
+    // A lead-in of the sound lies before time 0; the picture keeps its times all the same.
+    args.push("-avoid_negative_ts", "disabled");
   }
   const { duration, frameRate } = info;
   if (container.muxer !== "gif" && duration !== undefined && info.audioStreams === 0) {
@@ -146,7 +157,7 @@ export interface NutSinkOptions {
   readonly channels: 1 | 2 | 3 | 4;
   /** Stop ffmpeg by a signal when a run ends early. */
   readonly interrupt: boolean;
-  /** Called on the finished file before it gets its name; takes the last two frames' times. */
+  /** Called on the finished file before it gets its name, with the last frame's time. */
   readonly finish?: (lastPts: number) => Promise<void>;
 }
 
@@ -161,17 +172,21 @@ export interface RawItem {
 /** An encoder that is fed NUT. */
 export class NutSink implements Sink<Picture> {
   readonly output: string;
-  readonly #process: FfmpegProcess;
+  readonly #start: (first: number) => FfmpegProcess;
   readonly #options: NutSinkOptions;
   readonly #nut: NutWriter;
-  #writing: Promise<void>;
+  readonly #nutHeader: Uint8Array<ArrayBuffer>;
+  #process: FfmpegProcess | undefined;
+  #writing: Promise<void> = Promise.resolve();
   #failed: unknown;
+  #firstPts = 0;
   #lastPts = -1;
   #done = false;
 
-  constructor(process: FfmpegProcess, options: NutSinkOptions) {
+  /** @param start Starts ffmpeg, whose first frame is at the given time; called at the first write. */
+  constructor(start: (first: number) => FfmpegProcess, options: NutSinkOptions) {
     this.output = options.output;
-    this.#process = process;
+    this.#start = start;
     this.#options = options;
     const { info, size, channels } = options;
     this.#nut = new NutWriter({
@@ -182,7 +197,7 @@ export class NutSink implements Sink<Picture> {
       ...(info.frameRate ? { frameRate: info.frameRate } : {}),
       ...(info.sampleAspect ? { sampleAspect: info.sampleAspect } : {}),
     });
-    this.#writing = this.#send([this.#nut.header()]);
+    this.#nutHeader = this.#nut.header();
   }
 
   /** Where the unfinished output lies. */
@@ -190,9 +205,9 @@ export class NutSink implements Sink<Picture> {
     return this.#options.claim?.partial ?? "stdout";
   }
 
-  /** Process id of ffmpeg. */
-  get pid(): number {
-    return this.#process.pid;
+  /** Process id of ffmpeg, once it runs. */
+  get pid(): number | undefined {
+    return this.#process?.pid;
   }
 
   async write(item: RawItem): Promise<void> {
@@ -212,9 +227,18 @@ export class NutSink implements Sink<Picture> {
       throw new RangeError(`A frame should have ${bytes} bytes: ${item.data.length}`);
     }
     // Encoders refuse times that stand still or run back; a damaged source may have them.
-    const pts = Math.max(item.pts, this.#lastPts + 1);
+    const begins = !this.#process;
+    const pts = begins ? Math.max(0, item.pts) : Math.max(item.pts, this.#lastPts + 1);
+    if (begins) {
+      this.#firstPts = pts;
+      this.#process = this.#start(pts);
+    }
     this.#lastPts = pts;
-    this.#writing = this.#send([this.#nut.frameHeader(pts), item.data]);
+    const header = this.#nut.frameHeader(pts - this.#firstPts);
+    this.#writing = this.#send(
+      this.#process!,
+      begins ? [this.#nutHeader, header, item.data] : [header, item.data],
+    );
   }
 
   async close(): Promise<void> {
@@ -222,13 +246,11 @@ export class NutSink implements Sink<Picture> {
     await this.#writing;
     if (this.#failed) throw this.#failed;
     this.#done = true;
-    if (this.#lastPts < 0) {
-      await this.abort();
-      throw new WalkcutError({ what: "Nothing was written to the output", found: this.output });
-    }
-    await this.#process.closeStdin();
-    const status = await this.#process.ended;
-    if (!status.success) throw this.#failure();
+    const process = this.#process;
+    if (!process) throw new WalkcutError({ what: "No frame was written to the output", found: this.output });
+    await process.closeStdin();
+    const status = await process.ended;
+    if (!status.success) throw this.#failure(process);
     if (this.#options.claim) {
       await this.#options.finish?.(this.#lastPts);
       await this.#options.claim.commit();
@@ -236,42 +258,42 @@ export class NutSink implements Sink<Picture> {
   }
 
   async abort(): Promise<void> {
-    if (this.#done && this.#process.status) return;
+    const process = this.#process;
     this.#done = true;
+    if (!process || process.status) return;
     // The frame on its way is whole before the stream ends; an encoder that stands still loses it.
     await Promise.race([this.#writing, delay(2000)]);
-    const closing = this.#process.closeStdin();
+    const closing = process.closeStdin();
     if (this.#options.interrupt) {
-      await Promise.race([this.#process.ended, delay(DRAIN_MS)]);
-      this.#process.signal("SIGINT");
+      await Promise.race([process.ended, delay(DRAIN_MS)]);
+      process.signal("SIGINT");
     }
-    await Promise.race([this.#process.ended, delay(10_000)]);
-    await this.#process.kill();
+    await Promise.race([process.ended, delay(10_000)]);
+    await process.kill();
     await closing;
-    if (this.#lastPts < 0 && this.#options.claim) await remove(this.#options.claim.partial);
   }
 
-  async #send(parts: readonly Uint8Array<ArrayBuffer>[]): Promise<void> {
+  async #send(process: FfmpegProcess, parts: readonly Uint8Array<ArrayBuffer>[]): Promise<void> {
     try {
-      for (const part of parts) await this.#process.write(part);
+      for (const part of parts) await process.write(part);
     } catch {
-      await Promise.race([this.#process.ended, delay(5000)]);
-      this.#failed = this.#failure();
+      await Promise.race([process.ended, delay(5000)]);
+      this.#failed = this.#failure(process);
     }
   }
 
-  #failure(): Error {
-    const status = this.#process.status;
-    const said = this.#process.lines.map(({ text }) => text).join("\n");
+  #failure(process: FfmpegProcess): Error {
+    const status = process.status;
+    const said = process.lines.map(({ text }) => text).join("\n");
     if (!this.#options.claim && (status?.signal === "SIGPIPE" || /Broken pipe/.test(said))) {
       return new ClosedPipe();
     }
-    const failure = this.#process.failure(`Cannot write ${this.output}`);
+    const failure = process.failure(`Cannot write ${this.output}`);
     return /Unknown encoder|Unrecognized option|Option .* not found|Error splitting|Invalid argument|Incompatible pixel format/
         .test(said) && this.#lastPts <= 0 && !/No space/.test(said)
       ? new UsageError({
         what: `ffmpeg refuses to encode ${this.output}`,
-        found: this.#process.lastError ?? "",
+        found: process.lastError ?? "",
       })
       : failure;
   }
@@ -281,14 +303,6 @@ function delay(ms: number): Promise<void> {
   return new Promise((resolve) => {
     Deno.unrefTimer(setTimeout(resolve, ms));
   });
-}
-
-async function remove(path: string): Promise<void> {
-  try {
-    await Deno.remove(path);
-  } catch {
-    // It was never made.
-  }
 }
 
 /** Gives the last frame of a GIF the length that it has in the source; GIF's encoder cannot know it. */

@@ -62,12 +62,16 @@ export interface FrameColor {
 
 /** The file or URL behind a source, for the streams that are not decoded. */
 export interface Origin {
-  /** ffmpeg's input arguments up to and with `-i`, the seek included. */
+  /** ffmpeg's input arguments up to and with `-i`, the seek included, so that time 0 is the frames' time 0. */
   readonly inputArgs: readonly string[];
+  /** ffmpeg's arguments for more outputs, after the real one, that need it as input 1. */
+  readonly outputArgs: readonly string[];
+  /** True where packets before time 0 belong to what was skipped, and not to the sound's lead-in. */
+  readonly skipped: boolean;
   /** Name for messages. */
   readonly name: string;
   readonly streams: readonly OriginStream[];
-  /** True where frames end before the source does (`--end`, `--frames`, a shard). */
+  /** True where frames end at a number of frames, before the source does and at a time not known before. */
   readonly trimmed: boolean;
 }
 

@@ -15,7 +15,7 @@ import { type Probe, probeInput, type ProbeResult } from "../ffmpeg/probe.ts";
 import { UsageError } from "../errors.ts";
 import { type ColorPlan, planColor } from "./color.ts";
 import { Decoder } from "./decode.ts";
-import type { Rational, VideoInfo, VideoSource } from "./frame.ts";
+import type { Origin, Rational, VideoInfo, VideoSource } from "./frame.ts";
 import { Y4mGuard } from "./guard.ts";
 import {
   classifyInput,
@@ -205,18 +205,12 @@ async function openPipe(ffmpeg: Ffmpeg, options: SourceOptions, window: Window):
   const probe = "probe" in described ? described.probe : undefined;
   if (probe && probe.streams.length > 0 && !probe.video) throw noVideo("stdin", probe);
   const plan = planColor(probe?.video, await listCapabilities(ffmpeg, "filters"));
-  const trim = [
-    ...(window.start > 0 || window.end < Infinity
-      ? [
-        `trim=start=${window.start.toFixed(6)}` +
-        (window.end < Infinity ? `:end=${window.end.toFixed(6)}` : ""),
-        `setpts=PTS-round(${window.start.toFixed(6)}/TB)`,
-      ]
-      : []),
-  ];
   return await Decoder.start({
     ffmpeg,
-    args: [...args, ...decodeArgs(ffmpeg, [...trim, ...strideFilter(window)], plan, window.frames)],
+    args: [
+      ...args,
+      ...decodeArgs(ffmpeg, [...trimFilters(window), ...strideFilter(window)], plan, window.frames),
+    ],
     name: "stdin",
     feed: { reader, ...(guard ? { guard } : {}) },
     info: describe(probe, plan, window, "stdin", undefined),
@@ -275,16 +269,22 @@ async function openFile(
   }
   const plan = planColor(probe.video, await listCapabilities(ffmpeg, "filters"));
   const part = options.shard ? await shardWindow(ffmpeg, args, window, options.shard, name) : window;
-  const seek = [
-    ...(part.start > 0 ? ["-ss", part.start.toFixed(6)] : []),
-    ...(part.end < Infinity ? ["-t", (part.end - part.start).toFixed(6)] : []),
-  ];
+  const way = seekWay(probe, part);
   const whole = part.frames === Infinity && part.end === Infinity && !picture;
   return await Decoder.start({
     ffmpeg,
-    args: [...seek, ...args, ...decodeArgs(ffmpeg, strideFilter(part), plan, part.frames)],
+    args: [
+      ...way.decodeArgs,
+      ...args,
+      ...decodeArgs(ffmpeg, [...way.filters, ...strideFilter(part)], plan, part.frames),
+      ...way.decodeOutputs,
+    ],
     name,
-    info: describe(probe, plan, part, name, [...seek, ...args]),
+    info: describe(probe, plan, part, name, {
+      inputArgs: [...way.copyArgs, ...args],
+      outputArgs: way.copyOutputs,
+      skipped: part.start > 0,
+    }),
     still: picture,
     ...(probe.video.ticks ? { ticks: probe.video.ticks } : {}),
     ...(whole && probe.duration !== undefined && window.stride === 1 && input.kind === "file" &&
@@ -292,6 +292,62 @@ async function openFile(
       ? { until: probe.duration - part.start }
       : {}),
   });
+}
+
+/** How a window is cut out of a file. */
+interface SeekWay {
+  /** Input arguments of the decoder. */
+  readonly decodeArgs: readonly string[];
+  /** Filters of the decoder. */
+  readonly filters: readonly string[];
+  /** More outputs of the decoder. */
+  readonly decodeOutputs: readonly string[];
+  /** Input arguments where the other streams are copied. */
+  readonly copyArgs: readonly string[];
+  /** More outputs there. */
+  readonly copyOutputs: readonly string[];
+}
+
+/** Demuxers whose streams ffmpeg shifts one by one, and in which it seeks to where it cannot decode. */
+const LOOSE_FORMATS = /^(mpegts|mpeg|ogg|hls|h264|hevc|mpegvideo)/;
+
+/** Cuts a window so that time 0 is the same in the decoder and where sound is copied. */
+function seekWay(probe: Probe, part: Window): SeekWay {
+  const { start, end } = part;
+  if (!LOOSE_FORMATS.test(probe.format)) {
+    const seek = [
+      ...(start > 0 ? ["-ss", start.toFixed(6)] : []),
+      ...(end < Infinity ? ["-t", (end - start).toFixed(6)] : []),
+    ];
+    return { decodeArgs: seek, filters: [], decodeOutputs: [], copyArgs: seek, copyOutputs: [] };
+  }
+  // ffmpeg counts such a file's times from the first of the streams that are used. One packet of each of the
+  // others is used too, so that it is the same time on both sides; and both read from the beginning.
+  const unused = (file: number, kinds: readonly string[]) => {
+    const maps = probe.streams.filter(({ kind }) => kinds.includes(kind))
+      .flatMap(({ index }) => ["-map", `${file}:${index}`]);
+    const one = ["-c", "copy", "-frames:v", "1", "-frames:a", "1", "-frames:s", "1", "-f", "null", "-"];
+    return maps.length > 0 ? [...maps, ...one] : [];
+  };
+  return {
+    decodeArgs: [],
+    filters: trimFilters(part),
+    decodeOutputs: unused(0, ["audio", "subtitle"]),
+    copyArgs: [
+      ...(start > 0 ? ["-itsoffset", (-start).toFixed(6)] : []),
+      ...(end < Infinity ? ["-t", (end - start).toFixed(6)] : []),
+    ],
+    copyOutputs: unused(1, ["video"]),
+  };
+}
+
+/** Filters that keep a window's frames and count time from its start. */
+function trimFilters({ start, end }: Window): string[] {
+  if (start === 0 && end === Infinity) return [];
+  return [
+    `trim=start=${start.toFixed(6)}` + (end < Infinity ? `:end=${end.toFixed(6)}` : ""),
+    `setpts=PTS-round(${start.toFixed(6)}/TB)`,
+  ];
 }
 
 /** The window that holds exactly a shard's frames. */
@@ -323,7 +379,7 @@ function describe(
   plan: ColorPlan,
   window: Window,
   name: string,
-  originArgs: readonly string[] | undefined,
+  origin: Pick<Origin, "inputArgs" | "outputArgs" | "skipped"> | undefined,
 ): Omit<VideoInfo, "width" | "height" | "timeBase" | "still"> {
   const count = (kind: string) => probe?.streams.filter((stream) => stream.kind === kind).length ?? 0;
   const end = Math.min(probe?.duration ?? Infinity, window.end);
@@ -344,17 +400,30 @@ function describe(
       ...plan.notes,
       ...(probe?.video?.interlaced ? ["the video is interlaced; its frames are segmented as they are"] : []),
     ],
-    ...(originArgs && probe
-      ? {
-        origin: {
-          inputArgs: originArgs,
-          name,
-          streams: probe.streams,
-          trimmed: window.frames < Infinity || window.end < Infinity,
-        },
-      }
+    ...(origin && probe
+      ? { origin: { ...limited(origin, window, probe), name, streams: probe.streams } }
       : {}),
   };
+}
+
+/**
+ * Sound ends with the last of a number of frames: ffmpeg's `-shortest` does it, except beside subtitles, which
+ * end earlier, or further outputs; then the time is estimated.
+ */
+function limited(
+  origin: Pick<Origin, "inputArgs" | "outputArgs" | "skipped">,
+  window: Window,
+  probe: Probe,
+): Pick<Origin, "inputArgs" | "outputArgs" | "skipped" | "trimmed"> {
+  const { fps } = probe.video ?? {};
+  const counted = window.frames < Infinity;
+  const subtitles = probe.streams.some(({ kind }) => kind === "subtitle");
+  const estimated = subtitles || origin.outputArgs.length > 0;
+  if (!counted || !estimated || !fps || origin.inputArgs.includes("-t")) {
+    return { ...origin, trimmed: counted && !estimated };
+  }
+  const seconds = window.frames * window.stride / fps;
+  return { ...origin, inputArgs: ["-t", seconds.toFixed(6), ...origin.inputArgs], trimmed: false };
 }
 
 /** ffmpeg's arguments from its input to NUT on its stdout. */
