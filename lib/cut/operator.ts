@@ -28,17 +28,17 @@ export interface OperatorSettings {
    * multiplies k times. Default `form`: T needs ‖M_i‖², and that costs what forming does.
    */
   readonly power?: "form" | "apply";
-  /** Largest ‖Bx − θx‖/θ of an eigenvector. Default 1e-4. */
+  /** Largest ‖Bx − θx‖/θ of an eigenvector. Default 3e-5. */
   readonly tolerance?: number;
   /** Thresholds tried between an eigenvector's smallest and largest value; default all |S| − 1. */
   readonly thresholds?: number;
 }
 
-/** Default relative residual. */
-const TOLERANCE = 1e-4;
+/** Default relative residual: a third of what is promised, so that near neighbours are told apart. */
+const TOLERANCE = 3e-5;
 
 /** θ below this counts as this in the relative residual: B's largest eigenvalue is 1, and no such segment is cut. */
-const LEAST_THETA = 1e-3;
+export const LEAST_THETA = 1e-3;
 
 /**
  * Largest ‖Bx − θx‖ as a share of λ = 1 − θ: of two weak cuts the weaker must be told from
@@ -49,6 +49,9 @@ const LEAST_LAMBDA = 3e-4;
 
 /** Iterations without progress after which a vector within the tolerance is as good as rounding lets it be. */
 const PATIENCE = 6;
+
+/** Products before which a vector without a start is not taken. */
+const FEWEST = 8;
 
 /** Iterations after which a segment's vector is taken as it is, with its residual. */
 const MOST_ITERATIONS = 400;
@@ -172,6 +175,12 @@ export function allowedPositions(
   return allowed;
 }
 
+/** Whether a residual ‖Bx − θx‖/θ is small enough to trust the vector and its place among its neighbours. */
+export function settled(residual: number, theta: number, tolerance: number): boolean {
+  const error = residual * Math.max(theta, LEAST_THETA);
+  return residual <= tolerance && error <= SHARE_OF_LAMBDA * Math.max(1 - theta, LEAST_LAMBDA);
+}
+
 /** The iteration on one segment. */
 class Iterate {
   readonly nodes: Uint32Array<ArrayBuffer>;
@@ -184,6 +193,8 @@ class Iterate {
   /** Smallest residual so far, and the iterations since it last fell. */
   private lowest = Infinity;
   private stalled = 0;
+  private products = 0;
+  private readonly fewest: number;
   /** Inside the segment, with extra loops. */
   private readonly degrees: Float64Array;
   private readonly root: Float64Array;
@@ -201,6 +212,7 @@ class Iterate {
   constructor({ nodes, start }: SegmentNodes, degrees: Float64Array, loops: Float64Array) {
     const m = nodes.length;
     this.nodes = nodes;
+    this.fewest = start ? 2 : FEWEST;
     const d = Float64Array.from(nodes, (i) => degrees[i]!);
     let whole = 0;
     let inLoops = 0;
@@ -262,14 +274,13 @@ class Iterate {
 
   converged(tolerance: number): boolean {
     if (this.queue.length === 0) return true;
-    // The second of the first two directions is multiplied in any case.
-    if (this.basis.length < 2 && this.nodes.length > 2) return false;
+    // A first small residual may be another eigenvector's.
+    this.products++;
+    if (this.products < Math.min(this.nodes.length - 1, this.fewest)) return false;
     const { residual, theta } = this;
     this.stalled = residual < 0.9 * this.lowest ? 0 : this.stalled + 1;
     this.lowest = Math.min(this.lowest, residual);
-    if (residual > tolerance) return false;
-    const error = residual * Math.max(theta, LEAST_THETA);
-    return error <= SHARE_OF_LAMBDA * Math.max(1 - theta, LEAST_LAMBDA) || this.stalled >= PATIENCE;
+    return settled(residual, theta, tolerance) || residual <= tolerance && this.stalled >= PATIENCE;
   }
 
   /** y = D^-1/2·x, yᵀDy = 1. */

@@ -1,0 +1,390 @@
+/**
+ * Cuts of the random walk itself (paper, section 3.2): no adjacency is built, the
+ * eigenvectors are those of the transition matrix.
+ *
+ * The paper leaves open what becomes of the walk inside a segment S and which NCut its
+ * cuts have. Taken here:
+ *
+ * - The walk in S is the one that stays inside: P̃ = D^-1·M_S, d_i = Σ_{j in S} M_ij.
+ *   1 is its known right eigenvector, its left Perron vector π (π·P̃ = π) is what deflates it.
+ * - The values that are thresholded are its second right eigenvector. Power iteration with
+ *   one deflation finds it; the iterates are kept and combined (Arnoldi), which needs the
+ *   square root of the products. Of complex pairs it takes the slowest real mode it can.
+ * - NCut is that of Meila and Shi, P(A→B | A) + P(B→A | B) in the stationary state: the NCut
+ *   of the flow W_ij = w_i·M_ij, w = π/d, symmetrised. W's rows weigh as M's own on average:
+ *   Σw = |S|. So T/(n − 1) means what it does for M's rows, and shrinks with what leaves S.
+ *
+ * @module
+ */
+import { gaussian } from "../random.ts";
+import { bestSplit } from "./adjacency.ts";
+import { allowedPositions, LEAST_THETA, settled } from "./operator.ts";
+import { align, splitProposal, wholeProposal } from "./proposal.ts";
+import type { Proposal, SegmentNodes, Solver } from "./solver.ts";
+import { ascending } from "./sweep.ts";
+
+/** Largest ‖P̃x − θx‖/θ of an eigenvector, and of the left Perron vector. */
+const TOLERANCE = 3e-5;
+const PERRON_TOLERANCE = 1e-9;
+
+/** Iterates that are combined before the iteration starts again from the best combination. */
+const DEPTH = 24;
+
+/** Products before which no vector is taken: a first small residual may be another mode's. */
+const FEWEST = 12;
+
+/** Products after which a vector is taken as it is, with its residual. */
+const MOST_PRODUCTS = 800;
+
+/**
+ * Share of each step that jumps anywhere in the segment: it gives a walk that is not
+ * connected one stationary state, and nodes that are never returned to some weight.
+ */
+const JUMP = 1e-9;
+
+/** Finds each segment's cut from the walk that stays inside it. */
+export class RandomWalkSolver implements Solver {
+  readonly name = "operator";
+  private spent = 0;
+  private readonly tolerance: number;
+  private readonly thresholds: number | undefined;
+
+  /** @param matrix M = P^k, `[n, n]` row-major, row-stochastic. */
+  constructor(
+    private readonly matrix: Float32Array,
+    readonly n: number,
+    { tolerance = TOLERANCE, thresholds }: { tolerance?: number; thresholds?: number } = {},
+  ) {
+    this.tolerance = tolerance;
+    this.thresholds = thresholds;
+  }
+
+  get applications(): number {
+    return Math.ceil(this.spent);
+  }
+
+  propose(segments: readonly SegmentNodes[]): Promise<Proposal[]> {
+    return Promise.resolve(segments.map((segment) => this.proposeOne(segment)));
+  }
+
+  /**
+   * W of a segment written out, `[m, m]`, scaled as {@linkcode Proposal.total} is: what the
+   * minimum cut needs.
+   */
+  weights(nodes: Uint32Array): Promise<Float64Array> {
+    const walk = new InnerWalk(this.matrix, this.n, nodes);
+    const weights = nodes.length > 1 ? walk.nodeWeights(this.leftPerron(walk)) : new Float64Array(1);
+    return Promise.resolve(walk.symmetricFlow(weights));
+  }
+
+  private proposeOne({ nodes, start, minPart = 1 }: SegmentNodes): Proposal {
+    const m = nodes.length;
+    if (m < 2) return wholeProposal(nodes);
+    const walk = new InnerWalk(this.matrix, this.n, nodes);
+    const pi = this.leftPerron(walk);
+    const noise = gaussian(m, m + nodes[0]!);
+    const begin = Float64Array.from(start ?? noise);
+    if (start) {
+      const size = Math.sqrt(dot(begin, begin)) || 1;
+      for (let i = 0; i < m; i++) begin[i] = begin[i]! / size + 0.1 * noise[i]! / Math.sqrt(m);
+    }
+    const second = slowestMode({
+      apply: (x) => walk.forward(x),
+      deflate: (x) => {
+        // 1·πᵀ projects on the known pair; taking it away leaves the second eigenvalue first.
+        const part = dot(x, pi);
+        for (let i = 0; i < m; i++) x[i]! -= part;
+      },
+      begin,
+      tolerance: this.tolerance,
+    });
+    this.spend(walk);
+
+    const flow = walk.flow(walk.nodeWeights(pi));
+    let norm = 0;
+    for (let i = 0; i < m; i++) norm += flow.degrees[i]! * second.vector[i]! ** 2;
+    const values = Float32Array.from(second.vector, (v) => v / Math.sqrt(norm || 1));
+    align(values, start);
+    const order = ascending(values);
+    const { position, ncut, cut } = bestSplit({
+      sorted: order,
+      degrees: Float64Array.from(order, (i) => flow.degrees[i]!),
+      allowed: allowedPositions(values, order, minPart, this.thresholds),
+    }, flow.inside(order));
+    return splitProposal(nodes, values, order, position, {
+      ncut,
+      cut,
+      theta: second.theta,
+      residual: second.residual,
+      total: flow.total,
+      leastDegree: flow.leastDegree,
+    });
+  }
+
+  /** π of the walk inside, positive, sum 1. */
+  private leftPerron(walk: InnerWalk): Float64Array {
+    const { m } = walk;
+    const { vector } = slowestMode({
+      apply: (x) => walk.backward(x),
+      deflate: () => {},
+      begin: walk.backward(new Float64Array(m).fill(1 / m)),
+      tolerance: PERRON_TOLERANCE,
+    });
+    let sum = 0;
+    for (const v of vector) sum += v;
+    const sign = sum < 0 ? -1 : 1;
+    // What rounding left negative has next to no weight.
+    const pi = vector.map((v) => Math.max(sign * v, JUMP / m * Math.abs(sum)));
+    let whole = 0;
+    for (const v of pi) whole += v;
+    this.spend(walk);
+    return pi.map((v) => v / whole);
+  }
+
+  private spend(walk: InnerWalk): void {
+    this.spent += walk.products * (walk.m / this.n) ** 2;
+    walk.products = 0;
+  }
+}
+
+/** The walk that stays inside a segment, P̃ with its rare jump. */
+class InnerWalk {
+  readonly m: number;
+  products = 0;
+  /** M_S, `[m, m]`. */
+  private readonly rows: Float32Array;
+  /** d: the share of each row that stays inside. A row of which nothing does stays where it is. */
+  private readonly stay: Float64Array;
+
+  constructor(matrix: Float32Array, n: number, nodes: Uint32Array) {
+    const m = nodes.length;
+    this.m = m;
+    this.rows = m === n ? matrix : new Float32Array(m * m);
+    this.stay = new Float64Array(m);
+    for (let i = 0; i < m; i++) {
+      const from = nodes[i]! * n;
+      let sum = 0;
+      for (let j = 0; j < m; j++) {
+        const v = matrix[from + nodes[j]!]!;
+        if (m !== n) this.rows[i * m + j] = v;
+        sum += v;
+      }
+      this.stay[i] = sum;
+    }
+  }
+
+  /** P̃·x. */
+  forward(x: Float64Array): Float64Array {
+    const { m, rows, stay } = this;
+    this.products++;
+    let mean = 0;
+    for (let i = 0; i < m; i++) mean += x[i]! / m;
+    return x.map((own, i) => {
+      if (!(stay[i]! > 0)) return (1 - JUMP) * own + JUMP * mean;
+      let sum = 0;
+      for (let j = 0, row = i * m; j < m; j++) sum += rows[row + j]! * x[j]!;
+      return (1 - JUMP) * sum / stay[i]! + JUMP * mean;
+    });
+  }
+
+  /** P̃ᵀ·x. */
+  backward(x: Float64Array): Float64Array {
+    const { m, rows, stay } = this;
+    this.products++;
+    let mean = 0;
+    for (let i = 0; i < m; i++) mean += x[i]! / m;
+    const out = new Float64Array(m).fill(JUMP * mean);
+    for (let i = 0; i < m; i++) {
+      if (!(stay[i]! > 0)) {
+        out[i]! += (1 - JUMP) * x[i]!;
+        continue;
+      }
+      const factor = (1 - JUMP) * x[i]! / stay[i]!;
+      for (let j = 0, row = i * m; j < m; j++) out[j]! += factor * rows[row + j]!;
+    }
+    return out;
+  }
+
+  /** w = π/d, scaled to the sum m. */
+  nodeWeights(pi: Float64Array): Float64Array {
+    const w = pi.map((v, i) => this.stay[i]! > 0 ? v / this.stay[i]! : v);
+    let sum = 0;
+    for (const v of w) sum += v;
+    return w.map((v) => v * this.m / sum);
+  }
+
+  /** The symmetrised flow (w_i·M_ij + w_j·M_ji)/2 written out. */
+  symmetricFlow(w: Float64Array): Float64Array {
+    const { m, rows } = this;
+    const out = new Float64Array(m * m);
+    for (let i = 0; i < m; i++) {
+      for (let j = 0; j < m; j++) {
+        out[i * m + j] = (w[i]! * rows[i * m + j]! + w[j]! * rows[j * m + i]!) / 2;
+      }
+    }
+    return out;
+  }
+
+  /** Degrees, T and prefix weights of the symmetrised flow, without writing it out. */
+  flow(w: Float64Array): Flow {
+    const { m, rows, stay } = this;
+    const degrees = stay.map((d, i) => w[i]! * d / 2);
+    for (let i = 0; i < m; i++) {
+      const half = w[i]! / 2;
+      for (let j = 0, row = i * m; j < m; j++) degrees[j]! += half * rows[row + j]!;
+    }
+    this.products++;
+    let whole = 0;
+    let loops = 0;
+    let leastDegree = Infinity;
+    for (let i = 0; i < m; i++) {
+      const loop = w[i]! * rows[i * m + i]!;
+      whole += degrees[i]!;
+      loops += loop;
+      leastDegree = Math.min(leastDegree, degrees[i]! - loop);
+      // A node that nothing comes to or leaves from can be cut off at no cost.
+      if (!(degrees[i]! > 0)) degrees[i] = JUMP;
+    }
+    return {
+      degrees,
+      total: Math.max(0, (whole - loops) / 2),
+      leastDegree: Math.max(0, leastDegree),
+      inside: (order) => {
+        this.products++;
+        const reach = new Float64Array(m);
+        const chosen = new Float64Array(m);
+        const inside = new Float64Array(m + 1);
+        for (let p = 0; p < m; p++) {
+          const i = order[p]!;
+          const wi = w[i]!;
+          let out = 0;
+          for (let j = 0, row = i * m; j < m; j++) {
+            const v = rows[row + j]!;
+            out += v * chosen[j]!;
+            reach[j]! += wi * v;
+          }
+          // `reach` holds what the chosen nodes send to i, with i's own loop.
+          inside[p + 1] = inside[p]! + wi * out + reach[i]!;
+          chosen[i] = 1;
+        }
+        return inside;
+      },
+    };
+  }
+}
+
+interface Flow {
+  readonly degrees: Float64Array;
+  readonly total: number;
+  readonly leastDegree: number;
+  /** Weight inside each prefix of an order, `[m + 1]`. */
+  inside(order: Uint32Array): Float64Array;
+}
+
+interface Mode {
+  readonly apply: (x: Float64Array) => Float64Array;
+  /** Removes the known part of a vector, in place. */
+  readonly deflate: (x: Float64Array) => void;
+  readonly begin: Float64Array;
+  readonly tolerance: number;
+}
+
+/**
+ * The eigenvector of largest real part that is left after deflation, by Rayleigh–Ritz on a
+ * growing basis of residuals (Arnoldi from two directions: one alone may have hardly any
+ * part in it). A full basis is reduced to its best vector.
+ */
+function slowestMode(
+  { apply, deflate, begin, tolerance }: Mode,
+): { theta: number; vector: Float64Array; residual: number } {
+  const m = begin.length;
+  let best: ReturnType<typeof slowestMode> = { theta: 0, vector: begin, residual: Infinity };
+  let basis: Float64Array[] = [];
+  let images: Float64Array[] = [];
+  const fresh = (x: Float64Array): Float64Array | undefined => {
+    const before = Math.sqrt(dot(x, x));
+    for (let pass = 0; pass < 2; pass++) {
+      deflate(x);
+      for (const v of basis) addTo(x, v, -dot(x, v));
+    }
+    return Math.sqrt(dot(x, x)) > 1e-11 * before && normalise(x) ? x : undefined;
+  };
+  const other = Float64Array.from(gaussian(m, 3 * m));
+  let next = fresh(begin.slice()) ?? fresh(other);
+  for (let products = 0; next && products < MOST_PRODUCTS; products++) {
+    const image = apply(next);
+    deflate(image);
+    basis.push(next);
+    images.push(image);
+    const size = basis.length;
+    const weights = dominantOf(
+      Float64Array.from(
+        { length: size * size },
+        (_, at) => dot(basis[Math.floor(at / size)]!, images[at % size]!),
+      ),
+      size,
+    );
+    const vector = combine(basis, weights);
+    const bx = combine(images, weights);
+    const theta = dot(vector, bx);
+    const r = bx.slice();
+    addTo(r, vector, -theta);
+    const residual = Math.sqrt(dot(r, r)) / Math.max(Math.abs(theta), LEAST_THETA);
+    if (residual < best.residual || size === 2) best = { theta, vector, residual };
+    if (products >= Math.min(m - 2, FEWEST) && settled(residual, theta, tolerance)) return best;
+    if (size === DEPTH) [basis, images] = [[vector], [bx]];
+    next = (products === 0 ? fresh(other) : undefined) ?? fresh(r);
+  }
+  return best;
+}
+
+/** The dominant eigenvector of (H + I)/2 for a small matrix H: repeated squaring, then the longest column. */
+function dominantOf(h: Float64Array, size: number): Float64Array {
+  let e = h.map((v, at) => (v + (at % (size + 1) === 0 ? 1 : 0)) / 2);
+  for (let step = 0; step < 24; step++) {
+    const square = new Float64Array(size * size);
+    let largest = 0;
+    for (let i = 0; i < size; i++) {
+      for (let k = 0; k < size; k++) {
+        const v = e[i * size + k]!;
+        for (let j = 0; j < size; j++) square[i * size + j]! += v * e[k * size + j]!;
+      }
+    }
+    for (const v of square) largest = Math.max(largest, Math.abs(v));
+    if (!(largest > 0)) break;
+    e = square.map((v) => v / largest);
+  }
+  let longest = new Float64Array(size);
+  let most = -1;
+  for (let j = 0; j < size; j++) {
+    const column = Float64Array.from({ length: size }, (_, i) => e[i * size + j]!);
+    const length = dot(column, column);
+    if (length > most) [longest, most] = [column, length];
+  }
+  if (!normalise(longest)) longest[0] = 1;
+  return longest;
+}
+
+function combine(vectors: readonly Float64Array[], weights: Float64Array): Float64Array {
+  const out = new Float64Array(vectors[0]!.length);
+  weights.forEach((weight, j) => addTo(out, vectors[j]!, weight));
+  return out;
+}
+
+function addTo(x: Float64Array, y: Float64Array, factor: number): void {
+  for (let i = 0; i < x.length; i++) x[i]! += factor * y[i]!;
+}
+
+/** Scales to length 1 in place; false where there is nothing to scale. */
+function normalise(x: Float64Array): boolean {
+  const size = Math.sqrt(dot(x, x));
+  if (!(size > 1e-13)) return false;
+  for (let i = 0; i < x.length; i++) x[i]! /= size;
+  return true;
+}
+
+function dot(x: Float64Array, y: Float64Array): number {
+  let sum = 0;
+  for (let i = 0; i < x.length; i++) sum += x[i]! * y[i]!;
+  return sum;
+}
