@@ -434,3 +434,184 @@ _walkcut; printf '%s\\n' "\${COMPREPLY[@]}"`;
   assertEquals(await complete("x.mp4", "--opac"), ["--opacity"]);
   assertEquals(await complete("completions", "z"), ["zsh"]);
 });
+
+/** Frames that a file decodes to. */
+async function frameCount(path: string): Promise<number> {
+  const { stdout } = await new Deno.Command("ffmpeg", {
+    args: [
+      "-v",
+      "error",
+      "-i",
+      `file:${path}`,
+      "-map",
+      "0:v",
+      "-fps_mode",
+      "passthrough",
+      "-f",
+      "framecrc",
+      "-",
+    ],
+    stdin: "null",
+  }).output();
+  return decoder.decode(stdout).split("\n").filter((line) => /^\d/.test(line)).length;
+}
+
+Deno.test("walkcut writes INPUT.walkcut.mp4, refuses to replace it, replaces it with -y, keeps it with -n", async () => {
+  await using dir = await folder();
+  const { path } = dir;
+  const run = (...args: string[]) => walkcut(path, ["clip.mp4", "--null-model", ...args]);
+  const first = await run();
+  assertEquals([first.code, first.stdout.length], [0, 0], first.stderr);
+  assertMatch(
+    first.stderr,
+    /^walkcut: 20 frames, 4 segments, .*fps, 0\.0 applications a frame; wrote clip\.mp4\.walkcut\.mp4\n$/,
+  );
+  assertEquals(await names(path), ["clip.mp4", "clip.mp4.walkcut.mp4"]);
+  assertEquals(await frameCount(`${path}/clip.mp4.walkcut.mp4`), 20);
+  await assertFails(path, ["clip.mp4", "--null-model"], { code: 2, line: /exists: clip\.mp4\.walkcut\.mp4/ });
+  const modified = async () => (await Deno.stat(`${path}/clip.mp4.walkcut.mp4`)).mtime?.getTime();
+  const before = await modified();
+  const kept = await run("-n");
+  assertEquals([kept.code, await modified()], [0, before], kept.stderr);
+  const replaced = await run("-y", "-q", "--frames", "3");
+  assertEquals([replaced.code, replaced.stderr], [0, ""]);
+  assertEquals(await frameCount(`${path}/clip.mp4.walkcut.mp4`), 3);
+});
+
+Deno.test("walkcut writes several outputs in one run, and pictures from pictures", async () => {
+  await using dir = await folder();
+  const { path } = dir;
+  const several = await walkcut(path, [
+    ...[
+      "clip.mp4",
+      "--null-model",
+      "-q",
+      "--frames",
+      "4",
+      "--show",
+      "cutout",
+      "--segment",
+      "2,3",
+      "-o",
+      "o%02d.png",
+    ],
+    ...["--labels", "l.mkv", "--rle", "r.jsonl", "--stats", "s.jsonl"],
+  ]);
+  assertEquals([several.code, several.stderr], [0, ""]);
+  assertEquals(await frameCount(`${path}/l.mkv`), 4);
+  for (const name of ["r.jsonl", "s.jsonl"]) {
+    const lines = (await Deno.readTextFile(`${path}/${name}`)).trim().split("\n").map((line) =>
+      JSON.parse(line)
+    );
+    assertEquals(lines.map(({ frame }) => frame), [0, 1, 2, 3], name);
+  }
+  const pictures = (await names(path)).filter((name) => /^o\d\d\.png$/.test(name));
+  assertEquals(pictures.length, 4);
+  const one = await walkcut(path, [pictures[0]!, "--null-model"]);
+  assertEquals(one.code, 0, one.stderr);
+  assert((await names(path)).includes(`${pictures[0]}.walkcut.png`));
+});
+
+Deno.test("walkcut composes in pipes, and a reader that leaves ends it with 0", async () => {
+  await using dir = await folder();
+  const flags = `run -q --no-check ${PERMISSIONS.join(" ")} '${MAIN}'`;
+  const script = `
+set -o pipefail
+walkcut() { '${Deno.execPath()}' ${flags} "$@"; }
+ffmpeg -v error -i clip.mp4 -f yuv4mpegpipe -pix_fmt yuv420p - \
+  | walkcut - --null-model -q -o - --output-format y4m \
+  | ffmpeg -v error -f yuv4mpegpipe -i - piped.mkv
+echo "codes \${PIPESTATUS[*]}"
+walkcut clip.mp4 --null-model -o - --output-format rgb24 | head -c 30000 | wc -c
+echo "codes \${PIPESTATUS[*]}"`;
+  const { stdout, stderr } = await new Deno.Command("bash", { args: ["-c", script], cwd: dir.path }).output();
+  assertEquals(decoder.decode(stderr), "");
+  assertEquals(decoder.decode(stdout).trim().split("\n"), ["codes 0 0 0", "30000", "codes 0 0 0"]);
+  assertEquals(await frameCount(`${dir.path}/piped.mkv`), 20);
+});
+
+Deno.test("walkcut writes every whole frame of a raw stream that ends inside one, then fails with 1", async () => {
+  await using dir = await folder();
+  const bytes = 16 * 12 * 3;
+  await Deno.writeFile(`${dir.path}/raw`, new Uint8Array(2 * bytes + 100).fill(90));
+  const { code, stdout, stderr } = await new Deno.Command("bash", {
+    args: [
+      "-c",
+      `'${Deno.execPath()}' run -q --no-check ${PERMISSIONS.join(" ")} '${MAIN}' - --null-model \
+        --input-format rgb24 --size 16x12 -o - --output-format rgb24 < raw`,
+    ],
+    cwd: dir.path,
+  }).output();
+  assertMatch(decoder.decode(stderr), /^walkcut: [^\n]*ends inside a frame[^\n]*\n$/);
+  assertEquals([code, stdout.length], [1, 2 * bytes]);
+});
+
+/** Starts a run on an endless input and waits until it has done some frames. */
+async function startEndless(path: string): Promise<{ child: Deno.ChildProcess; stderr: Promise<string> }> {
+  const feed =
+    `ffmpeg -v quiet -re -f lavfi -i testsrc2=size=64x48:rate=30 -f yuv4mpegpipe -pix_fmt yuv420p - | \
+    exec '${Deno.execPath()}' run -q --no-check ${
+      PERMISSIONS.join(" ")
+    } '${MAIN}' - --null-model -o out.mp4 --progress json`;
+  const child = new Deno.Command("bash", {
+    // The pid of the last of a pipe is that of the program itself: lastpipe runs it in the shell's place.
+    args: ["-c", `shopt -s lastpipe; ${feed}`],
+    cwd: path,
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  let text = "";
+  const begun = Promise.withResolvers<void>();
+  const stderr = (async () => {
+    for await (const part of child.stderr.pipeThrough(new TextDecoderStream())) {
+      text += part;
+      if ((text.match(/"frame"/g) ?? []).length >= 3) begun.resolve();
+    }
+    begun.resolve();
+    return text;
+  })();
+  await begun.promise;
+  return { child, stderr };
+}
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  Deno.test(`walkcut closes its output whole at the first ${signal} and ends with 130`, async () => {
+    await using dir = await folder();
+    const { child, stderr } = await startEndless(dir.path);
+    child.kill(signal);
+    const { code } = await child.status;
+    assertEquals(code, 130, await stderr);
+    const line = (await stderr).trim().split("\n").at(-1) ?? "";
+    assertMatch(line, /^walkcut: interrupted: \d+ frames, .*wrote out\.mp4$/);
+    assertEquals(await names(dir.path), ["clip.mp4", "out.mp4"]);
+    assertEquals(await frameCount(`${dir.path}/out.mp4`), Number(/(\d+) frames/.exec(line)?.[1]));
+  });
+}
+
+Deno.test("walkcut stops at once at the second SIGINT", async () => {
+  await using dir = await folder();
+  const { child, stderr } = await startEndless(dir.path);
+  child.kill("SIGINT");
+  child.kill("SIGINT");
+  const { code } = await child.status;
+  assertEquals(code, 130, await stderr);
+});
+
+Deno.test("walkcut demo renders, segments and scores a scene, and says where the overlay is", async () => {
+  await using dir = await folder();
+  const { code, stderr } = await walkcut(dir.path, [
+    "demo",
+    "--seconds",
+    "1",
+    "--device",
+    "cpu",
+    "--grid",
+    "32",
+  ]);
+  assertEquals(code, 0, stderr);
+  const miou = Number(/mIoU ([\d.]+)/.exec(stderr)?.[1]);
+  assert(miou > 0.5 && miou <= 1, stderr);
+  assertMatch(stderr, /the overlay is out\/scene\.overlay\.mp4\n$/);
+  assertEquals(await frameCount(`${dir.path}/out/scene.overlay.mp4`), 30);
+});

@@ -37,7 +37,9 @@ export async function doctor(args: readonly string[]): Promise<number> {
   }
   const code = exitCode(findings, withGpu);
   if (!values.quiet || code !== ExitCode.Done) {
-    findings.forEach((finding) => writeStderr(`${describe(finding)}\n`));
+    {
+      findings.forEach((finding) => writeStderr(`${describe(finding, withGpu)}\n`));
+    }
   }
   if (code !== ExitCode.Done && !values.fix && parts.length > 0) {
     say("walkcut doctor --fix installs what is missing");
@@ -97,7 +99,7 @@ function exitCode(findings: readonly Finding[], withGpu: boolean): number {
   return missing.size > 0 ? ExitCode.Failed : ExitCode.Done;
 }
 
-function describe({ name, found, says, advice }: Finding): string {
-  const state = found ? "ok" : name === "WebGPU" ? "--" : "!!";
+function describe({ name, found, says, advice }: Finding, withGpu: boolean): string {
+  const state = found ? "ok" : name === "WebGPU" && !withGpu ? "--" : "!!";
   return `${state} ${name.padEnd(12)} ${says}${advice ? `; ${advice}` : ""}`;
 }
