@@ -615,3 +615,32 @@ Deno.test("walkcut demo renders, segments and scores a scene, and says where the
   assertMatch(stderr, /the overlay is out\/scene\.overlay\.mp4\n$/);
   assertEquals(await frameCount(`${dir.path}/out/scene.overlay.mp4`), 30);
 });
+
+Deno.test("walkcut --stall-timeout names the stage that stands still and keeps what was done", async () => {
+  await using dir = await folder();
+  const program = `'${Deno.execPath()}' run -q --no-check ${PERMISSIONS.join(" ")} '${MAIN}'`;
+  const raw = "--null-model --input-format gray8 --size 16x16 --stall-timeout 1";
+  const cases = [
+    // Two frames, then nothing for longer than the program waits.
+    [
+      `(head -c 512 /dev/zero; sleep 4) | ${program} - ${raw} -o out.mp4`,
+      /^walkcut: No frame has moved for 1 s: the input; /,
+    ],
+    // A reader that takes nothing: the pipe fills.
+    [
+      `head -c 2000000 /dev/zero | ${program} - ${raw} -o - --output-format rgb24 | sleep 4`,
+      /: the output stdout; /,
+    ],
+  ] as const;
+  for (const [script, line] of cases) {
+    const { code, stderr } = await new Deno.Command("bash", {
+      args: ["-c", `${script}\nexit \${PIPESTATUS[1]}`],
+      cwd: dir.path,
+      stdout: "null",
+    }).output();
+    assertMatch(decoder.decode(stderr), line);
+    assertMatch(decoder.decode(stderr), /^[^\n]+\n$/);
+    assertEquals(code, 1);
+  }
+  assertEquals(await frameCount(`${dir.path}/out.partial.mp4`), 2);
+});

@@ -322,6 +322,17 @@ export const segmentCommand = defineCommand({
     },
     { name: "quiet", alias: "q", kind: "flag", help: "errors only", group: "Other" },
     {
+      name: "stall-timeout",
+      kind: "number",
+      value: "S",
+      min: 0.1,
+      max: 86400,
+      unit: "s",
+      help: "fail and name the stage that stands still where no frame moves for this long",
+      default: "wait for ever",
+      group: "Other",
+    },
+    {
       name: "null-model",
       kind: "flag",
       help: "four fixed segments instead of network and cut, to measure the rest",

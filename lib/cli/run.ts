@@ -11,6 +11,7 @@ import { ClosedPipe, type LabelMap, type Picture, type Sink } from "../sink/mod.
 import type { Frame, VideoSource } from "../source/mod.ts";
 import type { Progress } from "./progress.ts";
 import { ahead, Guarded, until } from "./streams.ts";
+import { Watchdog } from "./watchdog.ts";
 
 /** Segmented frames that wait for the outputs, at most. */
 const QUEUE = 2;
@@ -76,6 +77,8 @@ export interface RunParts {
   /** Ends the run after the frames that are under way. */
   readonly signal: AbortSignal;
   readonly onFrame?: (frame: SegmentedFrame) => void;
+  /** Seconds without any progress after which the run fails. Default: never. */
+  readonly stallTimeout?: number;
 }
 
 /** What a run came to. */
@@ -106,12 +109,16 @@ export async function run(parts: RunParts): Promise<Totals> {
   let frames = 0, applications = 0;
   const segments: [number, number] = [Infinity, 0];
   let readerGone = false;
+  const segmented = ahead(segmenter.stream(guarded), QUEUE);
+  const watch = new Watchdog(parts.stallTimeout, () => guarded.waiting ? "the input" : "the segmentation");
   try {
-    for await (const frame of ahead(segmenter.stream(guarded), QUEUE)) {
+    for (;;) {
+      const { value: frame, done } = await watch.over(segmented.next());
+      if (done) break;
       if (frames === 0) outlets = await parts.open();
       parts.onFrame?.(frame);
       const { segments: count, operatorApplications } = frame.stats;
-      await Promise.all(outlets.map((o) => o.write(frame)));
+      await Promise.all(outlets.map((o) => watch.over(o.write(frame), `the output ${o.sink.output}`)));
       frames++;
       applications += operatorApplications;
       segments[0] = Math.min(segments[0], count);
@@ -120,6 +127,8 @@ export async function run(parts: RunParts): Promise<Totals> {
     }
   } catch (error) {
     progress.end();
+    // Ends what runs ahead, without waiting for it: it may be what stands still.
+    segmented.return().catch(() => {});
     if (!(error instanceof ClosedPipe)) {
       await abortAll(outlets, frames, error);
       throw error;

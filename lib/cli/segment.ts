@@ -29,6 +29,7 @@ import {
   pictureOutlet,
   plainOutlet,
   run,
+  type RunParts,
   type Totals,
 } from "./run.ts";
 import { splitWords } from "./words.ts";
@@ -82,6 +83,7 @@ export async function segmentInput(
         progress,
         signal: interrupts.signal,
         ...(onFrame ? { onFrame } : {}),
+        ...pick<Pick<RunParts, "stallTimeout">>({ stallTimeout: values["stall-timeout"] }),
       });
       return report(totals, values.quiet === true);
     } finally {

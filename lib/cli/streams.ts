@@ -87,6 +87,8 @@ export async function* until<T>(items: AsyncIterable<T>, signal: AbortSignal): A
 export class Guarded<T> implements AsyncIterable<T> {
   /** What the iterable failed with, once it did. */
   failure: { readonly error: unknown } | undefined;
+  /** True while an item is being waited for. */
+  waiting = false;
   readonly #items: AsyncIterable<T>;
 
   constructor(items: AsyncIterable<T>) {
@@ -94,10 +96,20 @@ export class Guarded<T> implements AsyncIterable<T> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<T, void, void> {
+    const iterator = this.#items[Symbol.asyncIterator]();
     try {
-      yield* this.#items;
+      for (;;) {
+        this.waiting = true;
+        const result = await iterator.next();
+        this.waiting = false;
+        if (result.done) return;
+        yield result.value;
+      }
     } catch (error) {
       this.failure = { error };
+    } finally {
+      this.waiting = false;
+      await iterator.return?.();
     }
   }
 }
