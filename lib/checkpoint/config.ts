@@ -83,6 +83,14 @@ export interface SchedulerConfig {
   readonly prediction: "epsilon" | "v_prediction";
 }
 
+/**
+ * Side of the latent that is used: the largest power of two within the size for which the network
+ * was trained, so that its resolutions fit the walk's grid (64 for SD 1.x and 2.x, 128 for SDXL).
+ */
+export function latentSide(sampleSize: number): number {
+  return 2 ** Math.floor(Math.log2(sampleSize));
+}
+
 /** Reads `unet/config.json`. `label` names it in errors. */
 export function parseUNetConfig(json: unknown, label: string): UNetConfig {
   const c = new Fields(json, label);

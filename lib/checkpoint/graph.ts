@@ -105,6 +105,19 @@ export function dimensionValues(height: number, width: number, levels: number): 
   return values;
 }
 
+/**
+ * Parts into which the queries of self-attention over `tokens` tokens are cut in float32 graphs.
+ *
+ * ONNX Runtime's CPU kernel counts 2·queries·keys·headDim operations in a signed 32-bit number
+ * where pointers have 32 bits, and fails with "Integer overflow" at 2³¹ (seen with 1.30.0: 4096
+ * tokens of 64 channels). Can go when WebAssembly builds have 64 bits.
+ */
+export function attentionChunks(tokens: number, headDim: number, type: "float16" | "float32"): number {
+  let chunks = 1;
+  if (type === "float32") { while (2 * (tokens / chunks) * tokens * headDim >= 2 ** 31) chunks *= 2; }
+  return chunks;
+}
+
 /** Sizes of a graph's activations, in elements. */
 export interface ActivationSizes {
   /** Most that are alive at a time when the operators run in order. */
@@ -124,7 +137,7 @@ export function activationSizes(
   let [alive, peak] = [0, 0];
   graph.nodes.forEach(({ inputs, output }, i) => {
     for (const { name, dims } of output) {
-      const size = elements(dims.map((dim) => typeof dim === "number" ? dim : dimensions[dim]!));
+      const size = elements(dims.map((dim) => dimensionSize(dim, dimensions)));
       sizes.set(name, size);
       alive += size;
     }
@@ -133,6 +146,13 @@ export function activationSizes(
   });
   const parameters = [...graph.parameters.values()].map(({ shape }) => elements(shape));
   return { peak, largest: [...sizes.values(), ...parameters].reduce((a, b) => Math.max(a, b), 0) };
+}
+
+/** A dimension's size; `name/4` is a quarter of `name`. */
+function dimensionSize(dim: Dim, dimensions: Readonly<Record<string, number>>): number {
+  if (typeof dim === "number") return dim;
+  const [name, parts = "1"] = dim.split("/");
+  return dimensions[name!]! / Number(parts);
 }
 
 /** Collects a {@linkcode Graph}; batch size is 1 throughout, pictures are `[1, C, H, W]`. */
@@ -342,15 +362,39 @@ export class GraphBuilder {
 
   /**
    * softmax(QKᵀ/√d)·V over `heads` heads of the last axis, by the fused kernel, which holds no
-   * matrix of scores. `upcast` computes it in float32; with `causal` a token sees none behind it.
+   * matrix of scores. `upcast` computes it in float32; with `causal` a token sees none behind it;
+   * `chunks` parts of the queries are worked off one after the other (see `attentionChunks()`).
    */
-  attention(q: Value, k: Value, v: Value, heads: number, { upcast = false, causal = false } = {}): Value {
+  attention(
+    q: Value,
+    k: Value,
+    v: Value,
+    heads: number,
+    { upcast = false, causal = false, chunks = 1 } = {},
+  ): Value {
     const [qf, kf, vf] = upcast ? [q, k, v].map((x) => this.cast(x, "float32")) : [q, k, v];
-    const y = this.op("MultiHeadAttention", [qf!, kf!, vf!], q.dims, {
-      domain: "com.microsoft",
-      attributes: { num_heads: { int: heads }, ...(causal ? { unidirectional: { int: 1 } } : {}) },
-    });
+    const attributes = { num_heads: { int: heads }, ...(causal ? { unidirectional: { int: 1 } } : {}) };
+    const attend = (part: Value) =>
+      this.op("MultiHeadAttention", [part, kf!, vf!], part.dims, { domain: "com.microsoft", attributes });
+    const y = chunks === 1 ? attend(qf!) : this.op(
+      "Concat",
+      this.#chunks(qf!, chunks).map(attend),
+      q.dims,
+      { attributes: { axis: { int: 1 } } },
+    );
     return this.cast(y, q.type);
+  }
+
+  /** Tokens in equal parts; their number must divide the tokens. */
+  #chunks(x: Value, count: number): readonly Value[] {
+    const dims = x.dims.with(1, `${x.dims[1]}/${count}`);
+    const output = Array.from(
+      { length: count },
+      () => ({ name: this.#name("Split"), dims, type: x.type }),
+    );
+    const attributes = { axis: { int: 1 } };
+    this.#nodes.push({ op: "Split", domain: "", inputs: [x.name], output, attributes });
+    return output;
   }
 
   /** A picture `[1, C, H, W]` as tokens `[1, HW, C]`. */

@@ -8,6 +8,7 @@ import { statfs } from "node:fs/promises";
 import { createHash } from "node:crypto";
 import { oneLine, UsageError, WalkcutError } from "../errors.ts";
 import {
+  latentSide,
   parseSchedulerConfig,
   parseTextConfig,
   parseUNetConfig,
@@ -18,13 +19,7 @@ import {
 import type { Precision } from "./dtypes.ts";
 import { CheckpointFolder } from "./folder.ts";
 import { activationSizes, countParameters, dimensionValues, type Graph } from "./graph.ts";
-import {
-  DIFFUSION_FORMAT,
-  type DiffusionManifest,
-  type FileRecord,
-  latentSide,
-  MANIFEST_FILE,
-} from "./manifest.ts";
+import { DIFFUSION_FORMAT, type DiffusionManifest, type FileRecord, MANIFEST_FILE } from "./manifest.ts";
 import { checkParameters, guardWrite, partBytes, type PartPlan, writePart } from "./part.ts";
 import { openBackend, PartRunner } from "./runtime.ts";
 import { type TensorSource, writeSafetensors } from "./safetensors.ts";
@@ -118,7 +113,7 @@ async function planImport(folder: CheckpointFolder, options: ImportOptions): Pro
     };
     const vae: PartPlan = {
       stem: "vae",
-      build: (type) => buildVaeEncoder(vaeConfig, type),
+      build: (type) => buildVaeEncoder(vaeConfig, type, latentSide(config.sampleSize) ** 2),
       wanted: () => true,
       source: await open("vae", "diffusion_pytorch_model"),
       precision,

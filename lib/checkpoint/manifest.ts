@@ -75,14 +75,6 @@ export interface DiffusionManifest {
   readonly conditions: FileRecord & { readonly prompt: string; readonly encoded: boolean };
 }
 
-/**
- * Side of the latent that is used: the largest power of two within the size for which the network
- * was trained, so that its resolutions fit the walk's grid (64 for SD 1.x and 2.x, 128 for SDXL).
- */
-export function latentSide(sampleSize: number): number {
-  return 2 ** Math.floor(Math.log2(sampleSize));
-}
-
 /** Reads the manifest in `folder`; throws a `UsageError` where there is none that can be read. */
 export async function readManifest(folder: string): Promise<DiffusionManifest> {
   const path = `${folder}/${MANIFEST_FILE}`;

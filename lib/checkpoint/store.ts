@@ -87,7 +87,8 @@ export async function createModel(
   }
   await guardWrite(models, () => Deno.mkdir(models, { recursive: true }));
   await removeAbandoned(models);
-  const folder = await guardWrite(models, () => Deno.makeTempDir({ dir: models, prefix: PARTIAL }));
+  const folder = `${models}/${PARTIAL}${crypto.randomUUID()}`;
+  await guardWrite(folder, () => Deno.mkdir(folder));
   try {
     using lock = await guardWrite(
       folder,

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import type { UNetConfig } from "./config.ts";
-import { type Graph, GraphBuilder, spatial, type Value } from "./graph.ts";
+import { latentSide, type UNetConfig } from "./config.ts";
+import { attentionChunks, type Graph, GraphBuilder, spatial, type Value } from "./graph.ts";
 
 /** A self-attention layer whose queries and keys the graph gives. */
 export interface SelfAttention {
@@ -149,14 +149,17 @@ class UNetBuilder {
     for (let i = 0; i < depth; i++) {
       const block = `${prefix}.transformer_blocks.${i}`;
       this.#layers.push({ name: `${block}.attn1`, part, level, heads, channels });
-      h = this.#block(h, block, heads, crossDim);
+      h = this.#block(h, block, level, heads, crossDim);
     }
     return g.add(g.picture(g.linear(h, `${prefix}.proj_out`, channels, { shape }), x), x);
   }
 
-  #block(x: Value, prefix: string, heads: number, crossDim: number): Value {
+  #block(x: Value, prefix: string, level: number, heads: number, crossDim: number): Value {
     const g = this.#g;
-    x = g.add(x, this.#attend(g.layerNorm(x, `${prefix}.norm1`), undefined, `${prefix}.attn1`, heads));
+    const tokens = (latentSide(this.config.sampleSize) >> level) ** 2;
+    const chunks = attentionChunks(tokens, x.dims[2] as number / heads, g.type);
+    const own = g.layerNorm(x, `${prefix}.norm1`);
+    x = g.add(x, this.#attend(own, undefined, `${prefix}.attn1`, heads, chunks));
     if (crossDim !== this.#context.dims[2]) throw new Error("Every block shares one context");
     x = g.add(x, this.#attend(g.layerNorm(x, `${prefix}.norm2`), this.#context, `${prefix}.attn2`, heads));
     const channels = x.dims[2] as number;
@@ -166,7 +169,7 @@ class UNetBuilder {
   }
 
   /** Attention to `context`, or to itself, in which case queries and keys become outputs. */
-  #attend(x: Value, context: Value | undefined, prefix: string, heads: number): Value {
+  #attend(x: Value, context: Value | undefined, prefix: string, heads: number, chunks = 1): Value {
     const g = this.#g;
     const channels = x.dims[2] as number;
     const q = g.linear(x, `${prefix}.to_q`, channels, { bias: false });
@@ -176,7 +179,7 @@ class UNetBuilder {
       g.output(`${prefix}.to_k`, k);
     }
     const v = g.linear(context ?? x, `${prefix}.to_v`, channels, { bias: false });
-    const y = g.attention(q, k, v, heads, { upcast: this.config.upcastAttention });
+    const y = g.attention(q, k, v, heads, { upcast: this.config.upcastAttention, chunks });
     return g.linear(y, `${prefix}.to_out.0`, channels);
   }
 

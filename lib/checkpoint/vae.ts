@@ -4,13 +4,16 @@
  * @module
  */
 import type { VaeConfig } from "./config.ts";
-import { type Graph, GraphBuilder, type Parameter, spatial, type Value } from "./graph.ts";
+import { attentionChunks, type Graph, GraphBuilder, type Parameter, spatial, type Value } from "./graph.ts";
 
 /** GroupNorm's ε throughout the autoencoder; fixed in diffusers. */
 const EPSILON = 1e-6;
 
-/** Builds the encoder: `image` [1, 3, H, W] in −1 … 1 → `mean` [1, C, h, w] of the latent, float32. */
-export function buildVaeEncoder(config: VaeConfig, type: "float16" | "float32"): Graph {
+/**
+ * Builds the encoder: `image` [1, 3, H, W] in −1 … 1 → `mean` [1, C, h, w] of the latent, float32.
+ * `tokens` is the usual number of the latent's pixels, for which the attention is laid out.
+ */
+export function buildVaeEncoder(config: VaeConfig, type: "float16" | "float32", tokens = 1): Graph {
   const g = new GraphBuilder(type);
   const image = g.input("image", [1, config.inChannels, ...spatial(0)]);
   const channels = config.blockChannels;
@@ -24,7 +27,7 @@ export function buildVaeEncoder(config: VaeConfig, type: "float16" | "float32"):
       x = g.conv(x, `${prefix}.downsamplers.0.conv`, out, { stride: 2, pads, level: i + 1 });
     }
   });
-  x = mid(g, x, "encoder", config);
+  x = mid(g, x, "encoder", config, tokens);
   x = g.sigmoidUnit(g.groupNorm(x, "encoder.conv_norm_out", config.groups, EPSILON));
   x = g.conv(x, "encoder.conv_out", 2 * config.latentChannels);
   if (config.quantConv) x = g.conv(x, "quant_conv", 2 * config.latentChannels, { kernel: 1 });
@@ -51,11 +54,11 @@ export function vaeDecoderParameters(config: VaeConfig): readonly Parameter[] {
   return [...g.build().parameters.values()];
 }
 
-function mid(g: GraphBuilder, x: Value, part: "encoder" | "decoder", config: VaeConfig): Value {
+function mid(g: GraphBuilder, x: Value, part: "encoder" | "decoder", config: VaeConfig, tokens = 1): Value {
   const prefix = `${part}.mid_block`;
   const channels = x.dims[1] as number;
   x = resnet(g, x, `${prefix}.resnets.0`, channels, config);
-  if (config.midAttention) x = attention(g, x, `${prefix}.attentions.0`, config.groups);
+  if (config.midAttention) x = attention(g, x, `${prefix}.attentions.0`, config.groups, tokens);
   return resnet(g, x, `${prefix}.resnets.1`, channels, config);
 }
 
@@ -66,9 +69,10 @@ function resnet(g: GraphBuilder, x: Value, prefix: string, out: number, { groups
 }
 
 /** One head over all channels; older files call the four layers query, key, value and proj_attn. */
-function attention(g: GraphBuilder, x: Value, prefix: string, groups: number): Value {
+function attention(g: GraphBuilder, x: Value, prefix: string, groups: number, count: number): Value {
   const channels = x.dims[1] as number;
   const tokens = g.tokens(g.groupNorm(x, `${prefix}.group_norm`, groups, EPSILON));
+  const chunks = attentionChunks(count, channels, g.type);
   const linear = (of: Value, name: string, old: string) =>
     g.linear(of, `${prefix}.${name}`, channels, { aliases: [`${prefix}.${old}`] });
   const [q, k, v] = [
@@ -76,5 +80,5 @@ function attention(g: GraphBuilder, x: Value, prefix: string, groups: number): V
     linear(tokens, "to_k", "key"),
     linear(tokens, "to_v", "value"),
   ];
-  return g.add(g.picture(linear(g.attention(q, k, v, 1), "to_out.0", "proj_attn"), x), x);
+  return g.add(g.picture(linear(g.attention(q, k, v, 1, { chunks }), "to_out.0", "proj_attn"), x), x);
 }

@@ -1,0 +1,221 @@
+import { assert, assertEquals } from "@std/assert";
+import { importCheckpoint } from "../lib/checkpoint/import_checkpoint.ts";
+import { readManifest } from "../lib/checkpoint/manifest.ts";
+import { dimensionValues } from "../lib/checkpoint/graph.ts";
+import { openBackend, PartRunner } from "../lib/checkpoint/runtime.ts";
+import { openSafetensors, readFloat32 } from "../lib/checkpoint/safetensors.ts";
+import { compare } from "../lib/checkpoint/verify.ts";
+import { fixture, freshSeed, makeCheckpoint, randomNumbers, TINY_UNET } from "./checkpoint_make.ts";
+import { matrix, readWeights, textReference, unetReference } from "./checkpoint_reference.ts";
+
+const XL_UNET = {
+  ...TINY_UNET,
+  sample_size: 16,
+  down_block_types: ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
+  up_block_types: ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
+  block_out_channels: [16, 16, 32],
+  transformer_layers_per_block: [1, 2, 3],
+  attention_head_dim: [2, 4, 8],
+  use_linear_projection: true,
+  addition_embed_type: "text_time",
+  addition_time_embed_dim: 8,
+  projection_class_embeddings_input_dim: 20 + 6 * 8,
+};
+
+/** Configs that differ in what the variants of Stable Diffusion differ in. */
+const VARIANTS: Record<string, Record<string, unknown>> = {
+  "SD 1.x": TINY_UNET,
+  "SD 2.x": {
+    ...TINY_UNET,
+    attention_head_dim: [2, 4, 8, 8],
+    use_linear_projection: true,
+    upcast_attention: true,
+  },
+  SDXL: XL_UNET,
+  "SSD-1B": {
+    ...XL_UNET,
+    mid_block_type: "UNetMidBlock2D",
+    transformer_layers_per_block: [1, [2], [1]],
+    reverse_transformer_layers_per_block: [[1, 3], [2, 1], 1],
+  },
+};
+
+const TEXT = {
+  architectures: ["CLIPTextModel"],
+  vocab_size: 100,
+  max_position_embeddings: 9,
+  hidden_size: 24,
+  intermediate_size: 40,
+  num_attention_heads: 4,
+  num_hidden_layers: 3,
+  hidden_act: "quick_gelu",
+};
+
+async function withImport<T>(
+  parts: Parameters<typeof makeCheckpoint>[1],
+  seed: number,
+  prompt: string,
+  use: (source: string, folder: string, models: string) => Promise<T>,
+): Promise<T> {
+  const root = await Deno.makeTempDir();
+  try {
+    await makeCheckpoint(`${root}/source`, parts, seed);
+    const folder = await importCheckpoint({
+      folder: `${root}/source`,
+      models: `${root}/models`,
+      name: "random",
+      precision: "fp32",
+      prompt,
+      onProgress: () => {},
+      onNote: () => {},
+      // Small enough that every network is cut into several sections.
+      maxWeights: 20_000,
+    });
+    return await use(`${root}/source`, folder, `${root}/models`);
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
+}
+
+function requireClose(
+  what: string,
+  found: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  limit = 1e-4,
+): void {
+  const { relative } = compare(what, found, expected);
+  assert(relative <= limit, `${what}: relative error ${relative}`);
+}
+
+Deno.test({
+  name: "unetReference() is what diffusers computes",
+  ignore: fixture === undefined,
+  fn: async () => {
+    const file = await openSafetensors(`${fixture}/reference.safetensors`);
+    const source = await openSafetensors(`${fixture}/unet/diffusion_pytorch_model.safetensors`);
+    try {
+      const weights = await readWeights(source);
+      const config = JSON.parse(await Deno.readTextFile(`${fixture}/unet/config.json`));
+      const outputs = unetReference(weights, config, {
+        sample: matrix(4, 1024, await readFloat32(file, "sample")),
+        timestep: 301,
+        context: matrix(7, 32, await readFloat32(file, "context")),
+      });
+      assertEquals(outputs.size, 33);
+      for (const [name, { data }] of outputs) {
+        requireClose(name, data, await readFloat32(file, `t301.${name}`), 2e-5);
+      }
+    } finally {
+      file.close();
+      source.close();
+    }
+  },
+});
+
+for (const [variant, unet] of Object.entries(VARIANTS)) {
+  Deno.test(`importCheckpoint() makes a network like ${variant}'s that computes what its definition says`, async () => {
+    const seed = freshSeed();
+    console.log(`seed ${seed}`);
+    await withImport({ unet }, seed, "", async (source, folder) => {
+      const { unet: part } = await readManifest(folder);
+      assert(part.graphs.float32.length > 2, "the UNet is cut into sections");
+      const random = randomNumbers(seed + 1);
+      const numbers = (n: number) => Float32Array.from({ length: n }, random);
+      const side = 8;
+      const inputs = {
+        sample: numbers(4 * side * side),
+        context: numbers(5 * 24),
+        text_embeds: numbers(20),
+        time_ids: Float32Array.of(64, 64, 0, 3, 128, 96),
+      };
+      const backend = await openBackend({ device: "cpu" });
+      const { Tensor } = backend.ort;
+      const runner = await PartRunner.open(folder, part, backend, {
+        ...dimensionValues(side, side, part.levels),
+        context_tokens: 5,
+      });
+      const names = ["eps", ...part.layers.flatMap(({ name }) => [`${name}.to_q`, `${name}.to_k`])];
+      const outputs = await runner.run({
+        sample: new Tensor("float32", inputs.sample, [1, 4, side, side]),
+        context: new Tensor("float32", inputs.context, [1, 5, 24]),
+        text_embeds: new Tensor("float32", inputs.text_embeds, [1, 20]),
+        time_ids: new Tensor("float32", inputs.time_ids, [1, 6]),
+        timestep: new Tensor("float32", Float32Array.of(417), [1]),
+      }, names);
+      await runner.close();
+      const weights = await openSafetensors(`${source}/unet/diffusion_pytorch_model.safetensors`);
+      const expected = unetReference(await readWeights(weights), unet, {
+        sample: matrix(4, side * side, inputs.sample),
+        timestep: 417,
+        context: matrix(5, 24, inputs.context),
+        textEmbeds: inputs.text_embeds,
+        timeIds: inputs.time_ids,
+      });
+      weights.close();
+      assertEquals(new Set(expected.keys()), new Set(names));
+      for (const name of names) {
+        requireClose(
+          `${variant} ${name} seed ${seed}`,
+          outputs[name]!.data as Float32Array,
+          expected.get(name)!.data,
+        );
+      }
+    });
+  });
+}
+
+Deno.test("importCheckpoint() stores what CLIP's text encoder gives for the prompt", async () => {
+  const seed = freshSeed();
+  console.log(`seed ${seed}`);
+  await withImport({ texts: [TEXT] }, seed, "a cat!", async (source, folder) => {
+    const stored = await openSafetensors(`${folder}/conditions.safetensors`);
+    const weights = await openSafetensors(`${source}/text_encoder/model.safetensors`);
+    const vocabulary = JSON.parse(await Deno.readTextFile(`${source}/tokenizer/vocab.json`));
+    const end = vocabulary["<|endoftext|>"];
+    const spelled = ["<|startoftext|>", "a</w>", "c", "a", "t</w>", "!</w>"];
+    const ids = [...spelled.map((token) => vocabulary[token]), end, end, end];
+    const { last } = textReference(await readWeights(weights), TEXT, ids, 6);
+    assertEquals(stored.tensors.get("context")!.shape, [1, 9, 24]);
+    requireClose(`context, seed ${seed}`, await readFloat32(stored, "context"), last.data);
+    stored.close();
+    weights.close();
+    for await (const { name } of Deno.readDir(folder)) assert(!name.startsWith("text_encoder"), name);
+  });
+});
+
+Deno.test("importCheckpoint() joins SDXL's two text encoders before their last layers", async () => {
+  const seed = freshSeed();
+  console.log(`seed ${seed}`);
+  const first = { ...TEXT, hidden_size: 8, num_attention_heads: 2 };
+  const second = {
+    ...TEXT,
+    architectures: ["CLIPTextModelWithProjection"],
+    hidden_size: 16,
+    hidden_act: "gelu",
+    projection_dim: 20,
+  };
+  await withImport({ unet: XL_UNET, texts: [first, second] }, seed, "", async (source, folder) => {
+    const stored = await openSafetensors(`${folder}/conditions.safetensors`);
+    const vocabulary = JSON.parse(await Deno.readTextFile(`${source}/tokenizer/vocab.json`));
+    const end = vocabulary["<|endoftext|>"];
+    const ids = [vocabulary["<|startoftext|>"], ...Array(8).fill(end)];
+    const halves = [];
+    for (const [name, config] of [["text_encoder", first], ["text_encoder_2", second]] as const) {
+      const weights = await openSafetensors(`${source}/${name}/model.safetensors`);
+      halves.push(textReference(await readWeights(weights), config, ids, 1));
+      weights.close();
+    }
+    const [a, b] = halves.map(({ hidden }) => hidden.at(-1)!);
+    const expected = Array.from({ length: 9 }, (_, i) => [
+      ...a!.data.subarray(8 * i, 8 * i + 8),
+      ...b!.data.subarray(16 * i, 16 * i + 16),
+    ]).flat();
+    requireClose(`context, seed ${seed}`, await readFloat32(stored, "context"), expected);
+    requireClose(
+      `text_embeds, seed ${seed}`,
+      await readFloat32(stored, "text_embeds"),
+      halves[1]!.pooled!.data,
+    );
+    stored.close();
+  });
+});
