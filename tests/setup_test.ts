@@ -1,7 +1,10 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { parseSources } from "../lib/setup/apt_sources.ts";
 import { checkAdapter, checkDeno, checkFfmpeg, checkNetwork } from "../lib/setup/checks.ts";
+import { explain } from "../lib/setup/compile.ts";
 import { linesFor } from "../lib/setup/fix.ts";
+import { install } from "../lib/setup/install.ts";
+import { PERMISSION_FLAGS } from "../lib/setup/permissions.ts";
 
 Deno.test("parseSources() reads one-line sources, with and without options", () => {
   const text = `# deb http://off.example/debian bookworm main
@@ -80,4 +83,37 @@ Deno.test("linesFor() gives the lines to run by hand", () => {
   const [update, install] = linesFor(["ffmpeg", "vulkan"]);
   assertEquals(update, "sudo apt-get update");
   assertStringIncludes(install ?? "", " ffmpeg mesa-vulkan-drivers");
+});
+
+Deno.test("PERMISSION_FLAGS are those of the task", async () => {
+  const { tasks } = JSON.parse(await Deno.readTextFile(new URL("../deno.json", import.meta.url)));
+  for (const flag of PERMISSION_FLAGS) assert(tasks.walkcut.split(" ").includes(flag), flag);
+});
+
+Deno.test("install() puts a launcher into a folder that works from any other", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "walkcut-install it's " });
+  try {
+    const path = await install(`${folder}/bin`);
+    const { code, stdout, stderr } = await new Deno.Command(path, {
+      args: ["missing file.mp4"],
+      cwd: folder,
+      stdin: "null",
+    }).output();
+    const decoder = new TextDecoder();
+    assertEquals([code, decoder.decode(stdout)], [2, ""]);
+    assertEquals(decoder.decode(stderr), "walkcut: No such file: missing file.mp4\n");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("explain() tells a blocked download from another failure", () => {
+  assertStringIncludes(
+    explain("Download https://x/denort.zip\nerror: client error (Connect)"),
+    "deno task install",
+  );
+  assertEquals(
+    explain("error: Module not found"),
+    "The standalone program was not built: error: Module not found",
+  );
 });
