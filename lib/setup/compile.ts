@@ -11,8 +11,10 @@ const INCLUDED = ["models/embedded.json", "models/embedded.onnx", "lib/segmenter
 
 /** The line that says why a build failed, from what Deno printed. */
 export function explain(stderr: string): string {
-  const why = stderr.split("\n").find((line) => /error/i.test(line))?.trim() ??
-    stderr.trim().split("\n").at(-1) ?? "";
+  const lines = (stderr.split("Stack backtrace")[0] ?? "").trim().split("\n");
+  // The last of the causes is the first that happened.
+  const cause = lines.findLast((line) => /^\s+\d+: /.test(line)) ?? lines.find((line) => /error/i.test(line));
+  const why = (cause ?? lines.at(-1) ?? "").replace(/^\s+\d+: /, "").trim();
   return /denort|download|fetch|client error|dns|connect|tunnel/i.test(stderr)
     ? `Deno cannot fetch the base binary of standalone programs here: ${why}; build where it can be reached, or use deno task install`
     : `The standalone program was not built: ${why}`;
