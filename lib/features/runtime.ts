@@ -6,7 +6,7 @@
 import type * as Ort from "onnxruntime-web";
 
 /**
- * ONNX Runtime with wasm threads (`cpu`) or with the WebGPU provider (`webgpu`). The two live side
+ * ONNX Runtime on one wasm thread (`cpu`) or with the WebGPU provider (`webgpu`). The two live side
  * by side in one process.
  */
 export async function loadRuntime(device: "cpu" | "webgpu"): Promise<typeof Ort> {
@@ -18,7 +18,9 @@ export async function loadRuntime(device: "cpu" | "webgpu"): Promise<typeof Ort>
     return ort as typeof Ort;
   }
   const ort = await import("onnxruntime-web");
-  ort.env.wasm.numThreads = navigator.hardwareConcurrency;
+  // With more threads one first run in two never returns on a busy machine (Deno 2.9.6): the main
+  // thread spins while its pthread waits. Frames are worked on in parallel instead.
+  ort.env.wasm.numThreads = 1;
   return ort;
 }
 

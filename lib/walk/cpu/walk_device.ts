@@ -1,8 +1,8 @@
 /**
  * The walk on the CPU.
  *
- * Dense products are ONNX Runtime's: its threaded wasm kernels reach tens of
- * GFLOP/s where loops in TypeScript reach one.
+ * Dense products are ONNX Runtime's: its wasm kernels reach tens of GFLOP/s
+ * where loops in TypeScript reach one.
  *
  * @module
  */
@@ -23,7 +23,7 @@ export async function createCpuWalkDevice(): Promise<WalkDevice> {
 /** Graphs of one runtime, each opened once. */
 class CpuWalkDevice implements WalkDevice {
   readonly kind = "cpu";
-  readonly description = `${navigator.hardwareConcurrency} CPU threads`;
+  readonly description = "CPU";
   readonly #sessions = new Map<string, Promise<Ort.InferenceSession>>();
 
   constructor(private readonly ort: typeof Ort) {}
