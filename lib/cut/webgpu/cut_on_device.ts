@@ -23,6 +23,7 @@ import {
   flatten,
   hold,
   labelNodes,
+  needsExact,
   undoRefuted,
 } from "../cut_frame.ts";
 import { continueFactor, ENOUGH_TRACE, PROBES, sketchFactor } from "../factor.ts";
@@ -53,14 +54,17 @@ const resident = new WeakMap<Gpu, { from: Float32Array; basis: ResidentBasis }>(
  * Cuts one frame on the GPU; takes the place of `cutFrame` where it can.
  *
  * Warm it reads back once, whatever the depth of the tree.
- * @returns nothing where the CPU has to cut: the factor holds too little of the trace, or the
- *   tree wants more than 64 leaves, 16 levels or rank 256.
+ * @returns nothing where `cutFrame` has to cut: the settings ask for exact products, the factor
+ *   holds too little of the trace, or the tree wants more than 64 leaves, 16 levels or rank 256.
  */
 export async function cutOnDevice(
   walk: WebGpuWalk,
   settings: CutSettings,
   last?: CutState,
 ): Promise<DeviceCut | undefined> {
+  if (needsExact(settings)) return undefined;
+  const { solver = "auto" } = settings;
+  if (needsExact(settings) || (solver === "auto" && last?.exact)) return undefined;
   const tally = new Tally(walk);
   const age = last ? last.age + 1 : 0;
   const tables = last ? heldTables(last.tree) : undefined;
@@ -71,7 +75,8 @@ export async function cutOnDevice(
     basis = (await continueFactor(tally, settings.steps, basis, age + 1)).basis;
     pass = await attempt(walk, settings, basis, tables, tally);
   }
-  if (!pass || pass.tree.overflow || pass.traceShare < ENOUGH_TRACE) return undefined;
+  if (!pass || pass.tree.overflow) return undefined;
+  if (solver === "auto" && pass.traceShare < ENOUGH_TRACE) return undefined;
   const { tree, traceShare } = pass;
   const { root, places } = branchesFrom(tree, last?.tree);
   const cuts = cutsOf(root);
@@ -186,11 +191,15 @@ function branchesFrom(
   tree: DeviceTree,
   held: HeldTree | undefined,
 ): { root: Branch; places: Map<Branch, number> } {
-  const branches = tree.nodes.map((node): Branch => ({
-    proposal: proposalOf(tree, node),
-    threshold: node.threshold,
-    held: node.heir >= 0 ? held?.nodes[node.heir] : undefined,
-  }));
+  const branches = tree.nodes.map((node): Branch => {
+    const proposal = proposalOf(tree, node);
+    return {
+      proposal,
+      cost: proposal.ncut,
+      threshold: node.threshold,
+      held: node.heir >= 0 ? held?.nodes[node.heir] : undefined,
+    };
+  });
   tree.nodes.forEach(({ child }, i) => {
     if (child > 0) branches[i]!.parts = [branches[child]!, branches[child + 1]!];
   });

@@ -48,6 +48,7 @@ export const BINDINGS = {
   byDepth: 26,
   labels: 27,
   block: 28,
+  rotations: 29,
 } as const;
 
 /** A buffer of the cut. */
@@ -103,6 +104,7 @@ export const LEVEL_KERNELS: readonly Kernel[] = [
     "krylov",
     "vectors",
     "pairs",
+    "rotations",
   ]),
   kernel("values", valuesCode, "candidates", ["rows", "order", "tiles", "degrees", "vectors", "values"]),
   kernel("sort", sortCode, "candidates", ["order", "segments", "tiles", "values", "sorted"]),

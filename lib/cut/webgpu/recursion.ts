@@ -39,6 +39,7 @@ const MAX_NODES = 2 * MAX_LEAVES - 1;
 const CERTIFICATE_WIDTH = 2 * MAX_LEAVES;
 const TILE = 64;
 const KRYLOV_STEPS = 48;
+const ROTATIONS = 4096;
 const NONE = 0xffffffff;
 /** NCut of a segment that no threshold cuts. */
 const NOTHING = 1e29;
@@ -221,6 +222,7 @@ function allocate(
     degrees: n,
     grams: tiles * rank * rank,
     matrices: MAX_LEAVES * rank * rank,
+    rotations: MAX_LEAVES * ROTATIONS * 4,
     krylov: MAX_LEAVES * KRYLOV_STEPS * width,
     vectors: MAX_LEAVES * 2 * width,
     pairs: MAX_LEAVES * 8,

@@ -1,0 +1,158 @@
+// Decides which segments of the level are split and lays out the next level.
+//
+// A segment is split where its NCut is below T/(n − 1), T = (1ᵀA1 − tr A)/2, or below
+// a fixed threshold; what it did in the last frame moves the threshold by the
+// hysteresis. Where leaves run out the clearest cuts go first. A cut that continues
+// the last frame's is kept unless the new one is better by HOLD.
+//
+// Bindings: 3 segments; 12 pairs; 13 values; 14 sorted; 16 cuts; 17 state; 18 tree;
+// 19 and 20 segments and tiles of the next level; 21 workgroups of its dispatches;
+// 22 workgroups of the certificate's products; 23 the last tree.
+// Workgroup: 256 threads, a segment each (at most 256). Dispatch: 1, or 0 where no
+// segment is left. Cost: the tiles' cuts.
+
+@group(0) @binding(3) var<storage, read_write> segments: array<Segment>;
+@group(0) @binding(12) var<storage, read> pairs: array<Pair>;
+@group(0) @binding(13) var<storage, read> values: array<f32>;
+@group(0) @binding(14) var<storage, read> sorted: array<u32>;
+@group(0) @binding(16) var<storage, read> cuts: array<Cut>;
+@group(0) @binding(17) var<storage, read_write> state: State;
+@group(0) @binding(18) var<storage, read_write> tree: array<Node>;
+@group(0) @binding(19) var<storage, read_write> nextSegments: array<Segment>;
+@group(0) @binding(20) var<storage, read_write> nextTiles: array<Tile>;
+@group(0) @binding(21) var<storage, read_write> nextGroups: array<u32>;
+@group(0) @binding(22) var<storage, read_write> productGroups: array<u32>;
+@group(0) @binding(23) var<storage, read> heldNodes: array<HeldNode>;
+
+const HOLD = 1.15;
+
+var<workgroup> wanted: array<f32, 256>;
+var<workgroup> positions: array<u32, 256>;
+
+fn best_of(segment: Segment, candidate: u32, tiles: u32) -> Cut {
+  var best = Cut(NOTHING, 0u);
+  for (var t = segment.tile; t < segment.tile + segment.tiles; t++) {
+    let cut = cuts[candidate * tiles + t];
+    if (cut.ncut < best.ncut) { best = cut; }
+  }
+  return best;
+}
+
+@compute @workgroup_size(256)
+fn main(@builtin(local_invocation_index) thread: u32) {
+  let count = state.segments;
+  let tiles = state.tiles;
+  wanted[thread] = NOTHING;
+  positions[thread] = 0u;
+  if (thread < count) {
+    let segment = segments[thread];
+    let pair = pairs[thread];
+    var cut = best_of(segment, 0u, tiles);
+    var candidate = 0u;
+    var limit = level.threshold;
+    if (level.fixedStop == 0u) {
+      limit = max(pair.weight - pair.loops, 0.0) / 2.0 / f32(max(segment.size, 2u) - 1u);
+    }
+    if (segment.heir != NONE) {
+      let split = heldNodes[segment.heir].split == 1u;
+      limit *= select(1.0 - level.hysteresis, 1.0 + level.hysteresis, split);
+      if (split && pair.hasHeld == 1u) {
+        let held = best_of(segment, 1u, tiles);
+        if (held.ncut < NOTHING && held.ncut <= cut.ncut * HOLD) {
+          cut = held;
+          candidate = 1u;
+        }
+      }
+    }
+    if (cut.ncut < limit) {
+      wanted[thread] = cut.ncut;
+      positions[thread] = cut.position;
+    }
+    let base = candidate * level.n;
+    let last = sorted[base + segment.begin + max(cut.position, 1u) - 1u];
+    let id = segment.node;
+    tree[id].heir = segment.heir;
+    tree[id].position = cut.position;
+    tree[id].candidate = candidate;
+    tree[id].ncut = cut.ncut;
+    tree[id].threshold = limit;
+    tree[id].theta = pair.theta;
+    tree[id].residual = select(pair.residual, pair.heldResidual, candidate == 1u);
+    tree[id].splitValue = values[base + last];
+    tree[id].weight = pair.weight;
+    tree[id].loops = pair.loops;
+    tree[id].held = pair.held;
+    segments[thread].unused0 = candidate;
+  }
+  workgroupBarrier();
+  // Rank among those that want to be split, clearest first.
+  let room = level.maxLeaves - state.leaves;
+  var rank = 0u;
+  if (wanted[thread] < NOTHING) {
+    for (var i = 0u; i < count; i++) {
+      rank += u32(wanted[i] < wanted[thread] || (wanted[i] == wanted[thread] && i < thread));
+    }
+  }
+  let accepted = wanted[thread] < NOTHING && rank < room && level.last == 0u;
+  let refused = wanted[thread] < NOTHING && !accepted;
+  workgroupBarrier();
+  if (!accepted) { positions[thread] = 0u; }
+  wanted[thread] = select(0.0, 1.0, refused);
+  workgroupBarrier();
+  if (thread == 0u) {
+    var next = 0u;
+    var tile = 0u;
+    for (var i = 0u; i < count; i++) {
+      if (wanted[i] > 0.0) { state.overflow = 1u; }
+      if (positions[i] == 0u) { continue; }
+      let segment = segments[i];
+      let child = state.nodes;
+      tree[segment.node].child = child;
+      state.nodes += 2u;
+      state.leaves += 1u;
+      state.cuts += 1u;
+      for (var side = 0u; side < 2u; side++) {
+        let begin = segment.begin + select(0u, positions[i], side == 1u);
+        let size = select(positions[i], segment.size - positions[i], side == 1u);
+        let part_tiles = (size + 63u) / 64u;
+        tree[child + side] = Node(
+          segment.node, 0u, begin, size, level.depth + 1u, NONE, 0u, 0u,
+          NOTHING, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
+        );
+        nextSegments[next] = Segment(begin, size, tile, part_tiles, child + side, NONE, 0u, 0u);
+        for (var t = 0u; t < part_tiles; t++) {
+          nextTiles[tile + t] = Tile(next, begin + t * 64u, min(64u, size - t * 64u), 0u);
+        }
+        tile += part_tiles;
+        next += 1u;
+      }
+    }
+    state.segments = next;
+    state.tiles = tile;
+    let blocks = (level.rank + 63u) / 64u;
+    let busy = u32(next > 0u);
+    let slot = (level.depth + 1u) * 18u;
+    // By the order of `Groups` on the host: segments, tiles, grams, gram sums, candidates, decision.
+    nextGroups[slot + 0u] = next;
+    nextGroups[slot + 1u] = busy;
+    nextGroups[slot + 2u] = busy;
+    nextGroups[slot + 3u] = tile;
+    nextGroups[slot + 4u] = busy;
+    nextGroups[slot + 5u] = busy;
+    nextGroups[slot + 6u] = tile;
+    nextGroups[slot + 7u] = busy * blocks * blocks;
+    nextGroups[slot + 8u] = busy;
+    nextGroups[slot + 9u] = busy * ((level.rank * level.rank + 255u) / 256u);
+    nextGroups[slot + 10u] = next;
+    nextGroups[slot + 11u] = busy;
+    nextGroups[slot + 12u] = tile;
+    nextGroups[slot + 13u] = busy * 2u;
+    nextGroups[slot + 14u] = busy;
+    nextGroups[slot + 15u] = busy;
+    nextGroups[slot + 16u] = busy;
+    nextGroups[slot + 17u] = busy;
+    productGroups[0] = (state.leaves + state.cuts + 31u) / 32u;
+    productGroups[1] = level.productRows;
+    productGroups[2] = 1u;
+  }
+}

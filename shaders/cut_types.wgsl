@@ -1,0 +1,105 @@
+// What the kernels of the cut share; put before each of them.
+//
+// A segment is a range of positions in `order`, which lists the nodes so that every
+// segment of every depth is contiguous. A tile is up to 64 positions of one segment:
+// the unit of work, so that a level costs the same however many segments it has.
+// Two candidates a segment: the leading eigenvector (0) and the one that continues
+// the last frame's (1).
+//
+// Bindings: 0 in every kernel: the level's settings. Workgroup: none. Cost: none.
+
+struct Level {
+  n: u32,            // nodes
+  rank: u32,         // r, columns of F
+  stride: u32,       // row length of F in values; columns r … r + probes − 1 are M·probes
+  probes: u32,
+  depth: u32,
+  minPart: u32,      // fewest nodes of a part
+  maxLeaves: u32,
+  heldCount: u32,    // nodes of the last frame's tree, 0 when cold
+  fixedStop: u32,    // 1: hold NCut against `threshold`, 0: against T/(n − 1)
+  last: u32,         // 1: the deepest level, which may not be split
+  productRows: u32,  // rows of blocks / 64
+  threshold: f32,
+  hysteresis: f32,
+}
+
+struct Segment {
+  begin: u32,
+  size: u32,
+  tile: u32,         // first tile
+  tiles: u32,
+  node: u32,         // in the tree
+  heir: u32,         // in the last frame's tree, NONE
+  unused0: u32,
+  unused1: u32,
+}
+
+struct Tile {
+  segment: u32,
+  begin: u32,
+  count: u32,
+  unused: u32,
+}
+
+// What the eigensolver says of a segment.
+struct Pair {
+  theta: f32,
+  residual: f32,
+  heldResidual: f32,
+  hasHeld: u32,
+  weight: f32,       // 1ᵀA1 = ‖Fᵀ1‖²
+  loops: f32,        // Σ A_ii
+  held: f32,         // Σ ‖F_i‖²
+  unused: f32,
+}
+
+// The best threshold of a tile or segment.
+struct Cut {
+  ncut: f32,         // NOTHING where there is none
+  position: u32,     // nodes on the left
+}
+
+struct Node {
+  parent: u32,
+  child: u32,        // the left part; the right one follows; 0: none
+  begin: u32,
+  size: u32,
+  depth: u32,
+  heir: u32,
+  position: u32,
+  candidate: u32,
+  ncut: f32,
+  threshold: f32,
+  theta: f32,
+  residual: f32,
+  splitValue: f32,
+  weight: f32,
+  loops: f32,
+  held: f32,
+}
+
+struct HeldNode {
+  low: u32,          // its leaves are low … high − 1
+  high: u32,
+  size: u32,
+  split: u32,
+  depth: u32,
+  unused0: u32,
+  unused1: u32,
+  unused2: u32,
+}
+
+struct State {
+  nodes: u32,        // of the tree
+  leaves: u32,
+  cuts: u32,
+  overflow: u32,     // 1: leaves or depth ran out
+  segments: u32,     // active ones of the coming level
+  tiles: u32,
+}
+
+const NONE = 0xffffffffu;
+const NOTHING = 1e30;
+
+@group(0) @binding(0) var<uniform> level: Level;
