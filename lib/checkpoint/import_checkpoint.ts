@@ -243,7 +243,8 @@ async function writeModel(
   );
 }
 
-async function requireRoom(folder: string, bytes: number): Promise<void> {
+/** Throws unless the disk of `folder` has room for `bytes`. */
+export async function requireRoom(folder: string, bytes: number): Promise<void> {
   const { bavail, bsize } = await statfs(folder);
   const free = bavail * bsize;
   if (free >= bytes) return;
