@@ -1,0 +1,69 @@
+"""Label maps of a folder's pictures by the baselines of scikit-image.
+
+    python3 felzenszwalb.py IMAGES OUT METHOD...
+
+METHOD is felzenszwalb-SCALE, slic-ncut or kmeans. Writes OUT/METHOD/ID.npy (uint16) and prints a
+line of JSON a method: {"method": ..., "ms": mean milliseconds a picture}.
+"""
+
+import json
+import os
+import sys
+import time
+
+import numpy as np
+from skimage import color, io, segmentation
+
+
+def felzenszwalb(image, scale):
+    # sigma and min_size as in the reference settings of the method's authors for photographs.
+    return segmentation.felzenszwalb(image, scale=scale, sigma=0.5, min_size=50)
+
+
+def slic_ncut(image):
+    # The graph module moved between versions.
+    try:
+        from skimage import graph
+        graph.rag_mean_color
+    except (ImportError, AttributeError):
+        from skimage.future import graph
+    cells = segmentation.slic(image, n_segments=400, compactness=20, start_label=0)
+    rag = graph.rag_mean_color(image, cells, mode="similarity")
+    return graph.cut_normalized(cells, rag, rng=0)
+
+
+def kmeans(image):
+    from scipy.cluster.vq import kmeans2
+
+    height, width = image.shape[:2]
+    y, x = np.mgrid[0:height, 0:width]
+    features = np.concatenate([color.rgb2lab(image), np.stack([y, x], -1) * 0.2], -1)
+    flat = features.reshape(-1, 5)
+    centres, _ = kmeans2(flat[::7], 4, minit="++", seed=0)
+    return ((flat[:, None] - centres) ** 2).sum(-1).argmin(1).reshape(height, width)
+
+
+def run(method, image):
+    if method.startswith("felzenszwalb-"):
+        return felzenszwalb(image, float(method.split("-")[1]))
+    return {"slic-ncut": slic_ncut, "kmeans": kmeans}[method](image)
+
+
+def main(images, out, methods):
+    files = sorted(f for f in os.listdir(images) if f.lower().endswith((".jpg", ".png")))
+    for method in methods:
+        folder = os.path.join(out, method)
+        os.makedirs(folder)
+        total = 0.0
+        for file in files:
+            image = io.imread(os.path.join(images, file))
+            begin = time.perf_counter()
+            labels = run(method, image)
+            total += time.perf_counter() - begin
+            labels = np.unique(labels, return_inverse=True)[1].reshape(image.shape[:2])
+            np.save(os.path.join(folder, os.path.splitext(file)[0] + ".npy"), labels.astype(np.uint16))
+        print(json.dumps({"method": method, "ms": 1000 * total / len(files)}), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3:])
