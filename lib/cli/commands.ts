@@ -29,6 +29,13 @@ function entry(command: Command, load: () => Promise<Runner>): Entry {
 export const commands: readonly Entry[] = [
   entry(segmentCommand, async () => (await import("./segment.ts")).segment),
   {
+    name: "eval",
+    usage: "[options]",
+    summary: "score label maps against ground truth; the paper's tables",
+    command: async () => (await import("./eval.ts")).evalCommand,
+    load: async () => (await import("./eval.ts")).evaluate,
+  },
+  {
     name: "models",
     usage: "list|import|verify",
     summary: "networks: the embedded one, imported checkpoints",
