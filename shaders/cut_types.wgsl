@@ -22,6 +22,7 @@ struct Level {
   productRows: u32,  // rows of blocks / 64
   threshold: f32,
   hysteresis: f32,
+  enough: f32,       // share of the trace that a basis must hold
 }
 
 struct Segment {
@@ -97,6 +98,7 @@ struct State {
   overflow: u32,     // 1: leaves or depth ran out
   segments: u32,     // active ones of the coming level
   tiles: u32,
+  renewed: u32,      // 1: the basis was
 }
 
 const NONE = 0xffffffffu;

@@ -1,8 +1,8 @@
 /**
  * A frame's cut on the GPU: the same tree as the CPU's factor solver grows, read back once.
  *
- * The basis of the factor stays on the device as long as it holds enough of the
- * trace. A cold start, and a basis gone stale, spend readbacks of their own on it.
+ * The basis of the factor stays on the device and is renewed there where it holds too
+ * little of the trace. A cold start spends readbacks of its own on a basis.
  *
  * @module
  */
@@ -26,7 +26,7 @@ import {
   needsExact,
   undoRefuted,
 } from "../cut_frame.ts";
-import { continueFactor, ENOUGH_TRACE, PROBES, sketchFactor } from "../factor.ts";
+import { ENOUGH_TRACE, PROBES, sketchFactor } from "../factor.ts";
 import type { Branch } from "../grow.ts";
 import type { HeldTree } from "../held_tree.ts";
 import type { Proposal } from "../solver.ts";
@@ -69,15 +69,17 @@ export async function cutOnDevice(
   const age = last ? last.age + 1 : 0;
   const tables = last ? heldTables(last.tree) : undefined;
   if (last && !tables) return undefined;
-  let basis = last?.basis ?? (await sketchFactor(tally, settings.steps)).basis;
-  let pass = await attempt(walk, settings, basis, tables, tally);
-  if (last?.basis && pass && pass.traceShare < ENOUGH_TRACE) {
-    basis = (await continueFactor(tally, settings.steps, basis, age + 1)).basis;
+  let basis = last?.basis;
+  let pass = basis && await attempt(walk, settings, basis, tables, tally);
+  if (!pass || pass.traceShare < ENOUGH_TRACE) {
+    // Nothing to start from, or not even the renewed basis is enough: a new one, of any rank.
+    basis = (await sketchFactor(tally, settings.steps)).basis;
     pass = await attempt(walk, settings, basis, tables, tally);
   }
   if (!pass || pass.tree.overflow) return undefined;
   if (solver === "auto" && pass.traceShare < ENOUGH_TRACE) return undefined;
   const { tree, traceShare } = pass;
+  basis = pass.basis;
   const { root, places } = branchesFrom(tree, last?.tree);
   const cuts = cutsOf(root);
   const certificates = judge(
@@ -119,6 +121,14 @@ export function releaseBasis(gpu: Gpu): void {
   resident.delete(gpu);
 }
 
+/** What a pass gave. */
+interface Attempt {
+  readonly tree: DeviceTree;
+  readonly traceShare: number;
+  /** The basis it ended with. */
+  readonly basis: Float32Array<ArrayBuffer>;
+}
+
 /** One pass of the device with a given basis; nothing where its rank is too large. */
 async function attempt(
   walk: WebGpuWalk,
@@ -126,17 +136,28 @@ async function attempt(
   basis: Float32Array<ArrayBuffer>,
   held: HeldTables | undefined,
   tally: Tally,
-): Promise<{ tree: DeviceTree; traceShare: number } | undefined> {
+): Promise<Attempt | undefined> {
   const onDevice = residentBasis(walk, basis);
   if (!onDevice) return undefined;
   const { maxSegments, minPart, stop, steps } = settings;
   const maxLeaves = maxSegments > 0 ? Math.min(maxSegments, MAX_LEAVES) : MAX_LEAVES;
   const tree = await recurse(walk, onDevice, { steps, stop, maxLeaves, minPart }, held);
-  tally.applications += steps * (onDevice.rank + onDevice.probes);
+  const columns = onDevice.rank + onDevice.probes;
+  tally.applications += steps * columns;
+  let current = basis;
+  if (tree.renewed) {
+    tally.applications += 2 * steps * columns;
+    current = takeColumns(tree.renewed, walk.n, onDevice.width, 0, onDevice.rank);
+    resident.set(walk.gpu, { from: current, basis: onDevice });
+  }
   // Leaves that ran out are no lack where the caller bounds them.
   const bounded = maxSegments > 0 && maxSegments <= MAX_LEAVES && tree.leaves === maxSegments;
   const root = tree.nodes[0]!;
-  return { tree: { ...tree, overflow: tree.overflow && !bounded }, traceShare: root.held / root.loops };
+  return {
+    tree: { ...tree, overflow: tree.overflow && !bounded },
+    traceShare: root.held / root.loops,
+    basis: current,
+  };
 }
 
 /** V with its probes on the device; uploaded when it changed. */

@@ -3,6 +3,10 @@
  *
  * @module
  */
+import checkCode from "../../../shaders/basis_check.wgsl" with { type: "text" };
+import choleskyCode from "../../../shaders/basis_cholesky.wgsl" with { type: "text" };
+import basisGramCode from "../../../shaders/basis_gram.wgsl" with { type: "text" };
+import solveCode from "../../../shaders/basis_solve.wgsl" with { type: "text" };
 import commitCode from "../../../shaders/cut_commit.wgsl" with { type: "text" };
 import decideCode from "../../../shaders/cut_decide.wgsl" with { type: "text" };
 import eigenCode from "../../../shaders/cut_eigen.wgsl" with { type: "text" };
@@ -49,6 +53,12 @@ export const BINDINGS = {
   labels: 27,
   block: 28,
   rotations: 29,
+  basisGroups: 30,
+  columns: 31,
+  probes: 32,
+  gram: 33,
+  triangle: 34,
+  solution: 35,
 } as const;
 
 /** A buffer of the cut. */
@@ -57,20 +67,59 @@ export type BufferName = keyof typeof BINDINGS;
 /** Kinds of dispatches of a level, in the order in which `cut_decide.wgsl` writes their workgroups. */
 export const GROUPS = ["segments", "tiles", "grams", "gramSums", "candidates", "decision"] as const;
 
-/** A kernel of the recursion. */
+/** A kernel and what it binds. */
 export interface Kernel {
   readonly source: PipelineSource;
   readonly buffers: readonly BufferName[];
+}
+
+/** A kernel of a level, and which of the level's workgroups it takes. */
+export interface LevelKernel extends Kernel {
   readonly groups: (typeof GROUPS)[number];
+}
+
+function plainKernel(
+  label: string,
+  code: string,
+  buffers: readonly BufferName[],
+  constants: Readonly<Record<string, number>> = {},
+): Kernel {
+  return {
+    source: { label: `cut ${label}`, code: typesCode + code, entryPoint: "main", constants },
+    buffers,
+  };
 }
 
 function kernel(
   label: string,
   code: string,
-  groups: Kernel["groups"],
+  groups: LevelKernel["groups"],
   buffers: readonly BufferName[],
-): Kernel {
-  return { source: { label: `cut ${label}`, code: typesCode + code, entryPoint: "main" }, buffers, groups };
+): LevelKernel {
+  return { ...plainKernel(label, code, buffers), groups };
+}
+
+/** Decides whether the basis is renewed. */
+export const checkKernel = plainKernel("basis check", checkCode, ["sums", "state", "basisGroups"]);
+
+/**
+ * One round of the basis's orthonormalisation, in order; each with the slot of its workgroups.
+ * Two rounds, as one leaves what f32 lost.
+ */
+export function renewalKernels(last: boolean): readonly { kernel: Kernel; slot: number }[] {
+  return [
+    { kernel: plainKernel("basis gram", basisGramCode, ["columns", "probes", "gram"]), slot: 1 },
+    { kernel: plainKernel("basis cholesky", choleskyCode, ["gram", "triangle"]), slot: 2 },
+    {
+      kernel: plainKernel(
+        "basis solve",
+        solveCode,
+        ["columns", "probes", "gram", "triangle", "solution"],
+        { last: Number(last) },
+      ),
+      slot: 3,
+    },
+  ];
 }
 
 /** Finds the heirs of the last frame's tree; left out when cold. */
@@ -81,19 +130,22 @@ export const heirsKernel = kernel("heirs", heirsCode, "segments", [
   "heldLabels",
 ]);
 
+/** Sums of the tiles: the first kernel of a level, and what the check of the basis reads. */
+export const sumsKernel = kernel("sums", sumsCode, "tiles", [
+  "rows",
+  "order",
+  "segments",
+  "tiles",
+  "sums",
+  "starts",
+  "heldNodes",
+  "heldLabels",
+  "heldValues",
+]);
+
 /** One level of the recursion, in order. */
-export const LEVEL_KERNELS: readonly Kernel[] = [
-  kernel("sums", sumsCode, "tiles", [
-    "rows",
-    "order",
-    "segments",
-    "tiles",
-    "sums",
-    "starts",
-    "heldNodes",
-    "heldLabels",
-    "heldValues",
-  ]),
+export const LEVEL_KERNELS: readonly LevelKernel[] = [
+  sumsKernel,
   kernel("gram", gramCode, "grams", ["rows", "order", "segments", "tiles", "sums", "degrees", "grams"]),
   kernel("gram sum", gramSumCode, "gramSums", ["segments", "grams", "matrices"]),
   kernel("eigen", eigenCode, "segments", [
@@ -137,13 +189,12 @@ export const LEVEL_KERNELS: readonly Kernel[] = [
 
 /** Labels, and the block of the certificate; `width` is the block's row length. */
 export function leavesKernel(width: number): Kernel {
-  const { source, ...rest } = kernel("leaves", leavesCode, "decision", [
-    "order",
-    "state",
-    "tree",
-    "byDepth",
-    "labels",
-    "block",
-  ]);
-  return { ...rest, source: { ...source, constants: { width } } };
+  const buffers = ["order", "state", "tree", "byDepth", "labels", "block"] as const;
+  return plainKernel("leaves", leavesCode, buffers, { width });
+}
+
+/** Every pipeline of the cut; tests compile them all. */
+export function cutSources(width: number): PipelineSource[] {
+  const renewal = [false, true].flatMap(renewalKernels).map((step) => step.kernel);
+  return [checkKernel, ...renewal, heirsKernel, ...LEVEL_KERNELS, leavesKernel(width)].map((k) => k.source);
 }

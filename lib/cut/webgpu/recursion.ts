@@ -9,17 +9,22 @@
  */
 import { backward, forward } from "../../walk/tally.ts";
 import type { StageTime } from "../../walk/webgpu/recorder.ts";
+import type { Block } from "../../walk/webgpu/matrix.ts";
 import { Recorder } from "../../walk/webgpu/recorder.ts";
 import type { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
+import { ENOUGH_TRACE } from "../factor.ts";
 import { HYSTERESIS, type StopRule } from "../stop.ts";
 import {
   BINDINGS,
   type BufferName,
+  checkKernel,
   GROUPS,
   heirsKernel,
   type Kernel,
   leavesKernel,
   LEVEL_KERNELS,
+  renewalKernels,
+  sumsKernel,
 } from "./kernels.ts";
 
 /** Most leaves that the device's tree holds. */
@@ -119,6 +124,8 @@ export interface DeviceTree {
   /** A·[H | Y], `[N, width]`: leaves first, then the cuts in the tree's order. */
   readonly certificate: Float32Array<ArrayBuffer>;
   readonly width: number;
+  /** The basis, `[N, its width]`, where the device renewed it. */
+  readonly renewed: Float32Array<ArrayBuffer> | undefined;
   readonly times: readonly StageTime[];
 }
 
@@ -135,6 +142,7 @@ export async function recurse(
   const rows = walk.recordWord(recorder, forward(settings.steps), basis);
   const buffers = allocate(recorder, n, basis, held);
   const shared = { ...buffers.shared, rows: rows.buffer };
+  recordRenewal(recorder, walk, basis, settings, held, rows, buffers);
   recorder.stage("recursion");
   for (let depth = 0; depth < MAX_DEPTH; depth++) {
     const uniform = recorder.uniform(levelSettings(walk, basis, settings, held, depth));
@@ -175,6 +183,7 @@ export async function recurse(
   recorder.read(shared.labels, 0, n * 4);
   recorder.read(shared.byDepth, 0, MAX_DEPTH * n * 4);
   recorder.read(certificate.buffer, 0, n * CERTIFICATE_WIDTH * 4);
+  recorder.read(basis.buffer, 0, n * basis.width * 4);
   const { data, times } = await recorder.finish();
   const state = new Uint32Array(data[0]!);
   return {
@@ -186,18 +195,83 @@ export async function recurse(
     values: new Float32Array(data[4]!),
     certificate: new Float32Array(data[5]!),
     width: CERTIFICATE_WIDTH,
+    renewed: state[6]! !== 0 ? new Float32Array(data[6]!) : undefined,
     times,
   };
 }
 
 /** Dispatches of a frame, which depend on neither the picture nor the depth of its tree. */
 export function dispatchesOf(steps: number, warm: boolean): number {
-  return MAX_DEPTH * (LEVEL_KERNELS.length + Number(warm)) + 1 + 3 * steps;
+  const renewal = 2 + 2 * renewalKernels(true).length + 2 * steps;
+  return MAX_DEPTH * (LEVEL_KERNELS.length + Number(warm)) + renewal + 1 + 3 * steps;
+}
+
+/** The buffers that two levels take turns with. */
+function levelBuffers({ segments, tiles, groups }: Buffers, parity: number) {
+  return {
+    segments: segments[parity]!,
+    nextSegments: segments[1 - parity]!,
+    tiles: tiles[parity]!,
+    nextTiles: tiles[1 - parity]!,
+    nextGroups: groups[1 - parity]!,
+  };
+}
+
+/**
+ * Half a subspace iteration, V ← orth((Mᵀ)^k·F), F ← M^k·V, where the device finds that
+ * F holds too little of the trace; dispatches of no workgroups where it holds enough.
+ */
+function recordRenewal(
+  recorder: Recorder,
+  walk: WebGpuWalk,
+  basis: ResidentBasis,
+  settings: RecursionSettings,
+  held: HeldTables | undefined,
+  rows: Block,
+  buffers: Buffers,
+): void {
+  const { gpu } = walk;
+  const { basisGroups } = buffers.shared;
+  const uniform = recorder.uniform(levelSettings(walk, basis, settings, held, 0));
+  const first = { ...buffers.shared, ...levelBuffers(buffers, 0), rows: rows.buffer };
+  recorder.dispatchIndirect(
+    gpu.pipeline(sumsKernel.source),
+    bindingsOf(sumsKernel, uniform, first),
+    buffers.groups[0]!,
+    GROUPS.indexOf(sumsKernel.groups) * 12,
+  );
+  recorder.dispatch(gpu.pipeline(checkKernel.source), bindingsOf(checkKernel, uniform, first), [1]);
+  const image = walk.recordWord(recorder, backward(settings.steps), rows, basisGroups);
+  const between = walk.newBlock(recorder, basis.width, "basis between rounds");
+  const rounds = [
+    { columns: image.buffer, probes: basis.buffer, solution: between.buffer },
+    { columns: between.buffer, probes: between.buffer, solution: basis.buffer },
+  ];
+  rounds.forEach((round, i) => {
+    for (const { kernel, slot } of renewalKernels(i === rounds.length - 1)) {
+      recorder.dispatchIndirect(
+        gpu.pipeline(kernel.source),
+        bindingsOf(kernel, uniform, { ...buffers.shared, ...round }),
+        basisGroups,
+        slot * 12,
+      );
+    }
+  });
+  walk.recordWord(recorder, forward(settings.steps), basis, basisGroups, rows);
 }
 
 type Shared = Exclude<
   BufferName,
-  "rows" | "segments" | "tiles" | "nextSegments" | "nextTiles" | "nextGroups" | "block"
+  | "columns"
+  | "probes"
+  | "solution"
+  | "rows"
+  | "segments"
+  | "tiles"
+  | "nextSegments"
+  | "nextTiles"
+  | "nextGroups"
+  | "block"
 >;
 
 interface Buffers {
@@ -211,7 +285,7 @@ interface Buffers {
 function allocate(
   recorder: Recorder,
   n: number,
-  { rank, width }: ResidentBasis,
+  { rank, width, probes }: ResidentBasis,
   held: HeldTables | undefined,
 ): Buffers {
   const tiles = Math.ceil(n / TILE) + MAX_LEAVES;
@@ -233,6 +307,9 @@ function allocate(
     state: STATE_WORDS,
     tree: MAX_NODES * NODE_WORDS,
     productGroups: 3,
+    basisGroups: 12,
+    gram: (rank + probes) ** 2,
+    triangle: (rank + probes) ** 2,
     heldNodes: held?.nodes.length ?? HELD_WORDS,
     heldLabels: held?.labels.length ?? 1,
     heldValues: held?.values.length ?? 1,
@@ -241,7 +318,7 @@ function allocate(
   };
   const shared = {} as Record<Shared, GPUBuffer>;
   for (const name of Object.keys(words) as Shared[]) {
-    const kind = name === "productGroups" ? "indirect" : "block";
+    const kind = name === "productGroups" || name === "basisGroups" ? "indirect" : "block";
     shared[name] = recorder.temporary(words[name] * 4, `cut ${name}`, kind);
   }
   const pair = (size: number, label: string, kind: "block" | "indirect" = "block") => [
@@ -323,6 +400,7 @@ function levelSettings(
     walk.matrix.size / 64,
     { f32: stop.kind === "ncut" ? stop.threshold : 0 },
     { f32: HYSTERESIS },
+    { f32: ENOUGH_TRACE },
   ];
 }
 

@@ -213,17 +213,24 @@ export class WebGpuWalk implements Walk {
     return data.map((bytes, i) => unpadded(new Float32Array(bytes), this.n, widths[i]!, list[i]!.columns));
   }
 
-  /** Records op(word)·block; the result lives until the submission is done. `groups` as in `recordProduct`. */
-  recordWord(recorder: Recorder, word: string, block: Block, groups?: GPUBuffer): Block {
+  /**
+   * Records op(word)·block.
+   *
+   * @param groups as in {@linkcode GpuMatrix.recordProduct}.
+   * @param target where the result goes, where the word is not empty; else a block that lives
+   *   until the submission is done.
+   */
+  recordWord(recorder: Recorder, word: string, block: Block, groups?: GPUBuffer, target?: Block): Block {
     let current = block;
-    for (const letter of word) {
+    [...word].forEach((letter, i) => {
       if (letter !== "n" && letter !== "t") {
         throw new TypeError(`Cannot apply an operator: ${letter} is neither n nor t`);
       }
-      const next = this.newBlock(recorder, block.width, "product");
+      const last = i === word.length - 1 ? target : undefined;
+      const next = last ?? this.newBlock(recorder, block.width, "product");
       this.matrix.recordProduct(recorder, letter, current, next, groups);
       current = next;
-    }
+    });
     return current;
   }
 

@@ -1,0 +1,286 @@
+import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
+import { cutFrame, type CutResult, type CutSettings, type CutState } from "../lib/cut/cut_frame.ts";
+import { HYSTERESIS } from "../lib/cut/stop.ts";
+import { cutOnDevice, releaseBasis } from "../lib/cut/webgpu/cut_on_device.ts";
+import { dispatchesOf, MAX_LEAVES } from "../lib/cut/webgpu/recursion.ts";
+import { adjustedRand } from "../lib/eval/metrics.ts";
+import { scene } from "../lib/eval/scene.ts";
+import { openModel } from "../lib/features/open_model.ts";
+import { uniform } from "../lib/random.ts";
+import { openGpu } from "../lib/walk/webgpu/device.ts";
+import { createWebGpuWalkDevice, type WebGpuWalkDevice } from "../lib/walk/webgpu/walk_device.ts";
+
+const SETTINGS: CutSettings = { steps: 2, stop: { kind: "manc-ncut" }, maxSegments: 0, minPart: 1 };
+
+/** A fresh seed a run; failures name it. */
+function newSeed(): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0]! >>> 1;
+}
+
+async function withDevice(body: (device: WebGpuWalkDevice) => Promise<void>): Promise<void> {
+  const gpu = await openGpu();
+  assert(gpu, "no WebGPU adapter: install mesa-vulkan-drivers");
+  const device = await createWebGpuWalkDevice(gpu, { precision: "f32" });
+  try {
+    await body(device);
+    releaseBasis(gpu);
+    assertEquals(gpu.pool.inUse, 0, "buffers still in use");
+  } finally {
+    await device.close();
+  }
+}
+
+/** Groups of very different size and tightness in pairs of pairs, so that the tree has several levels. */
+function blockWalk(n: number, groups: number, seed: number): Float32Array<ArrayBuffer> {
+  const next = uniform(seed);
+  const group = Array.from({ length: n }, () => Math.floor(groups * next() ** 1.5));
+  const near = Array.from({ length: groups * groups }, (_, at) => {
+    const [a, b] = [Math.floor(at / groups), at % groups];
+    if (a === b) return 1 + 3 * next();
+    return (a >> 1 === b >> 1 ? 0.08 : 0.01) * (0.5 + next());
+  });
+  const matrix = new Float32Array(n * n);
+  for (let i = 0; i < n; i++) {
+    let sum = 0;
+    for (let j = 0; j < n; j++) {
+      sum += matrix[i * n + j] = near[group[i]! * groups + group[j]!]! * (0.7 + 0.6 * next());
+    }
+    for (let j = 0; j < n; j++) matrix[i * n + j]! /= sum;
+  }
+  return matrix;
+}
+
+/** The next frame's walk: entries change by up to `noise`, rows sum to 1 again. */
+function disturbed(matrix: Float32Array, n: number, noise: number, seed: number): Float32Array<ArrayBuffer> {
+  const next = uniform(seed);
+  const out = Float32Array.from(matrix, (v) => v * (1 + noise * (2 * next() - 1)));
+  for (let i = 0; i < n; i++) {
+    const row = out.subarray(i * n, (i + 1) * n);
+    const sum = row.reduce((a, b) => a + b, 0);
+    row.forEach((v, j) => row[j] = v / sum);
+  }
+  return out;
+}
+
+/** A = M·Mᵀ of the k-step walk in float64. */
+function adjacency(matrix: Float32Array, n: number, steps: number): Float64Array {
+  const times = (a: Float64Array, b: (k: number, j: number) => number) => {
+    const out = new Float64Array(n * n);
+    for (let i = 0; i < n; i++) {
+      for (let k = 0; k < n; k++) {
+        const v = a[i * n + k]!;
+        for (let j = 0; j < n; j++) out[i * n + j]! += v * b(k, j);
+      }
+    }
+    return out;
+  };
+  let power = Float64Array.from(matrix);
+  for (let k = 1; k < steps; k++) power = times(power, (a, b) => matrix[a * n + b]!);
+  return times(power, (a, b) => power[b * n + a]!);
+}
+
+/** Nodes of a tree's node, by the labels of the leaves below it. */
+function nodesUnder({ segmentation: { tree, leaves, labels } }: CutResult, id: number): number[] {
+  const below = (at: number): number[] => tree[at]!.children?.flatMap(below) ?? [leaves.indexOf(at)];
+  const own = new Set(below(id));
+  return [...labels.keys()].filter((i) => own.has(labels[i]!));
+}
+
+Deno.test("cutOnDevice() makes the tree that the CPU makes, cold and warm, with one readback a warm frame", async () => {
+  const seed = newSeed();
+  await withDevice(async (device) => {
+    const cases = [[150, 4, 1], [333, 9, 2], [520, 16, 2]] as const;
+    for (const [n, groups, steps] of cases) {
+      const settings = { ...SETTINGS, steps, solver: "factor" as const };
+      let matrix = blockWalk(n, groups, seed + n);
+      let onCpu: CutState | undefined;
+      let onGpu: CutState | undefined;
+      for (let frame = 0; frame < 3; frame++) {
+        const message = `seed ${seed}, n ${n}, frame ${frame}`;
+        const walk = await device.fromDense(matrix, n);
+        const expected = await cutFrame(walk, settings, onCpu);
+        const before = { ...device.counters };
+        const found = await cutOnDevice(walk, settings, onGpu);
+        walk.release();
+        assert(found, message);
+        if (frame > 0) {
+          assertEquals(device.counters.readbacks - before.readbacks, 1, message);
+          assertEquals(device.counters.submissions - before.submissions, 1, message);
+          assertEquals(device.counters.dispatches - before.dispatches, dispatchesOf(steps, true), message);
+        }
+        const [a, b] = [found.segmentation, expected.segmentation];
+        const agreement = adjustedRand(a.labels, b.labels);
+        assert(
+          agreement >= 0.98,
+          `agreement ${agreement} (${a.segments} and ${b.segments} segments), ${message}`,
+        );
+        assertEquals(a.stats.warm, frame > 0);
+        onCpu = expected.state;
+        onGpu = found.state;
+        matrix = disturbed(matrix, n, 0.05, seed + frame);
+      }
+    }
+  });
+});
+
+Deno.test("cutOnDevice() tells NCut, threshold, residual and scores as float64 does", async () => {
+  const seed = newSeed();
+  const n = 180;
+  const matrix = blockWalk(n, 6, seed);
+  const a = adjacency(matrix, n, 2);
+  await withDevice(async (device) => {
+    const walk = await device.fromDense(matrix, n);
+    const result = await cutOnDevice(walk, SETTINGS);
+    walk.release();
+    assert(result, `seed ${seed}`);
+    const { tree, labels, scores, segments, stats } = result.segmentation;
+    const weight = (s: number[], t: number[]) =>
+      s.reduce((sum, i) => t.reduce((w, j) => w + a[i * n + j]!, sum), 0);
+    assert(tree.some(({ children }) => children), `nothing was cut, seed ${seed}`);
+    for (const node of tree) {
+      const nodes = nodesUnder(result, node.id);
+      assertEquals(nodes.length, node.size, `seed ${seed}`);
+      const loops = nodes.reduce((sum, i) => sum + a[i * n + i]!, 0);
+      const threshold = (weight(nodes, nodes) - loops) / 2 / (nodes.length - 1);
+      // The factor holds 95 % of the trace at least, the probes estimate the rest.
+      if (nodes.length > 4) assertLessOrEqual(Math.abs(node.threshold / threshold - 1), 0.03, `seed ${seed}`);
+      if (!node.children) continue;
+      const [left, right] = node.children.map((id) => nodesUnder(result, id)) as [number[], number[]];
+      const cut = weight(left, right);
+      const ncut = cut / weight(left, nodes) + cut / weight(right, nodes);
+      assertLessOrEqual(Math.abs(node.ncut - ncut), 2e-3, `node ${node.id}, seed ${seed}`);
+      assert(ncut < threshold, `node ${node.id}, seed ${seed}`);
+      assertLessOrEqual(node.residual, 1e-4, `node ${node.id}, seed ${seed}`);
+      // The exact residual of the root, x = D^1/2·y.
+      if (node.id === 0) {
+        const y = result.state.tree.nodes[0]!.vector;
+        const degrees = nodes.map((i) => weight([i], nodes));
+        const ay = nodes.map((i) => nodes.reduce((sum, j) => sum + a[i * n + j]! * y[j]!, 0));
+        const yay = nodes.reduce((sum, i) => sum + y[i]! * ay[i]!, 0);
+        const ydy = nodes.reduce((sum, i) => sum + y[i]! ** 2 * degrees[i]!, 0);
+        const theta = yay / ydy;
+        const error = nodes.reduce(
+          (sum, i) => sum + (ay[i]! - theta * degrees[i]! * y[i]!) ** 2 / degrees[i]!,
+          0,
+        );
+        assertLessOrEqual(Math.sqrt(error / ydy) / theta, stats.residual * 1.01 + 1e-6, `seed ${seed}`);
+        assertLessOrEqual(Math.abs(ydy - 1), 2e-3, `seed ${seed}`);
+        assertLessOrEqual(Math.abs(1 - node.lambda2 - theta), 2e-3, `seed ${seed}`);
+      }
+    }
+    for (let s = 0; s < segments; s++) {
+      const nodes = [...labels.keys()].filter((i) => labels[i] === s);
+      const size = Math.sqrt(weight(nodes, nodes));
+      for (let i = 0; i < n; i++) {
+        assertLessOrEqual(
+          Math.abs(scores[i * segments + s]! - weight([i], nodes) / size),
+          1e-4,
+          `seed ${seed}`,
+        );
+      }
+    }
+  });
+});
+
+Deno.test("cutOnDevice() keeps to the bounds on segments and parts as the CPU does", async () => {
+  const seed = newSeed();
+  const n = 333;
+  const matrix = blockWalk(n, 9, seed);
+  await withDevice(async (device) => {
+    const walk = await device.fromDense(matrix, n);
+    for (const bounds of [{ maxSegments: 3 }, { maxSegments: 1 }, { minPart: 40 }]) {
+      const stop = { kind: "ncut", threshold: 0.9 } as const;
+      const settings: CutSettings = { ...SETTINGS, solver: "factor", stop, maxSegments: 24, ...bounds };
+      const expected = await cutFrame(walk, settings);
+      const found = await cutOnDevice(walk, settings);
+      const message = `${JSON.stringify(bounds)}, seed ${seed}`;
+      assert(found, message);
+      assertEquals(found.segmentation.segments, expected.segmentation.segments, message);
+      assert(adjustedRand(found.segmentation.labels, expected.segmentation.labels) >= 0.98, message);
+      if (bounds.minPart) { for (const { size } of found.segmentation.tree) assert(size >= 40, message); }
+    }
+    walk.release();
+  });
+});
+
+Deno.test("cutOnDevice() leaves to the CPU what it cannot hold", async () => {
+  await withDevice(async (device) => {
+    // 80 groups that do not see each other want more leaves than there are.
+    const n = 160;
+    const matrix = new Float32Array(n * n);
+    for (let i = 0; i < n; i++) matrix[i * n + i] = matrix[i * n + (i ^ 1)] = 0.5;
+    const walk = await device.fromDense(matrix, n);
+    assert(n / 2 > MAX_LEAVES);
+    const settings: CutSettings = { ...SETTINGS, steps: 1, stop: { kind: "ncut", threshold: 0.5 } };
+    assertEquals(await cutOnDevice(walk, settings), undefined);
+    for (
+      const exact of [{ adjacency: "cosine" }, { solver: "operator" }, {
+        stop: { kind: "manc-mincut" },
+      }] as const
+    ) {
+      assertEquals(await cutOnDevice(walk, { ...SETTINGS, ...exact }), undefined);
+    }
+    walk.release();
+  });
+});
+
+Deno.test("cutOnDevice() lets history move the threshold, and keeps the sides of a cut", async () => {
+  const seed = newSeed();
+  const n = 150;
+  const matrix = blockWalk(n, 4, seed);
+  await withDevice(async (device) => {
+    const walk = await device.fromDense(matrix, n);
+    const cold = await cutOnDevice(walk, SETTINGS);
+    assert(cold, `seed ${seed}`);
+    const { ncut } = cold.segmentation.tree[0]!;
+    const at = (factor: number): CutSettings => ({
+      ...SETTINGS,
+      stop: { kind: "ncut", threshold: ncut * factor },
+    });
+    const segmentsOf = async (factor: number, last?: CutState) => {
+      const result = await cutOnDevice(walk, { ...at(factor), maxSegments: 2 }, last);
+      return result!.segmentation.segments;
+    };
+    const just = 1 + HYSTERESIS / 3;
+    assertEquals(await segmentsOf(just), 2, `seed ${seed}`);
+    assertEquals(await segmentsOf(1 / just), 1, `seed ${seed}`);
+    const split = await cutOnDevice(walk, { ...at(2), maxSegments: 2 });
+    const whole = await cutOnDevice(walk, { ...at(0.5), maxSegments: 2 });
+    assertEquals(await segmentsOf(1 / just, split!.state), 2, `seed ${seed}`);
+    assertEquals(await segmentsOf(just, whole!.state), 1, `seed ${seed}`);
+    const again = await cutOnDevice(walk, { ...at(2), maxSegments: 2 }, split!.state);
+    assertEquals(again!.segmentation.labels, split!.segmentation.labels, `seed ${seed}`);
+    walk.release();
+  });
+});
+
+Deno.test("cutOnDevice() agrees with the CPU on the attention of a scene", async () => {
+  const seed = newSeed() % 1000;
+  const network = await openModel("embedded", { device: "cpu" }, { grid: 32 });
+  try {
+    await withDevice(async (device) => {
+      let onCpu: CutState | undefined;
+      let onGpu: CutState | undefined;
+      let index = 0;
+      for (const { frame } of scene({ seed, width: 320, height: 180, fps: 15 })) {
+        const { layers } = await network.evaluate(frame);
+        const walk = await device.walk(layers, 32, network.levelWeights);
+        const settings = { ...SETTINGS, steps: network.walkSteps };
+        const expected = await cutFrame(walk, settings, onCpu);
+        const before = device.counters.readbacks;
+        const found = await cutOnDevice(walk, settings, onGpu);
+        const message = `scene ${seed}, frame ${index}`;
+        assert(found, message);
+        if (index > 0) assertEquals(device.counters.readbacks - before, 1, message);
+        walk.release();
+        const agreement = adjustedRand(found.segmentation.labels, expected.segmentation.labels);
+        assert(agreement >= 0.98, `agreement ${agreement}, ${message}`);
+        onCpu = expected.state;
+        onGpu = found.state;
+        if (++index === 4) break;
+      }
+    });
+  } finally {
+    await network.close();
+  }
+});
