@@ -18,23 +18,30 @@ export const RECIPE = {
   /** Resolutions of the self-attention layers. */
   levels: [64, 32, 16, 8],
   /** Weight of lightness against the two colour axes. */
-  lightness: 0.7,
+  lightness: 0.58,
   /** Contrast below which a picture's colour is not amplified, in Lab units. */
-  colourFloor: 3,
-  /** The same for log-magnitudes of texture. */
+  colourFloor: 4.15,
+  /** Gaussian blur of the colour, in cells of the 64² grid. */
+  colourBlur: 0.54,
+  /** The same floor for log-magnitudes of texture. */
   textureFloor: 0.1,
-  /** Weight of texture against colour. */
-  texture: 0.8,
+  /** Weight of texture against colour, fine to coarse. */
+  texture: [0.95, 0.63, 0.68],
   /** Wavelength and envelope of the Gabor filters, in samples of their pyramid level. */
   wavelength: 4,
   sigma: 2,
   orientations: 4,
   /** Gaussian blur of the texture, in cells of the 64² grid. */
-  textureBlur: 1,
-  /** Bandwidth of the appearance features, in units of their deviation. */
-  bandwidth: 0.42,
+  textureBlur: 0.95,
+  /** Bandwidth of the appearance features, in units of their deviation, by resolution. */
+  bandwidth: { 64: 0.39, 32: 0.39, 16: 0.39, 8: 0.62 } as Readonly<Record<number, number>>,
   /** Bandwidth of the position, as a share of the frame's side, by resolution. */
-  reach: { 64: 0.15, 32: 0.20, 16: 0.30, 8: 0.40 } as Readonly<Record<number, number>>,
+  reach: { 64: 0.15, 32: 0.20, 16: 0.235, 8: 0.60 } as Readonly<Record<number, number>>,
+  /** Weight of each level in the walk, by grid. */
+  levelWeights: {
+    32: { 32: 0.685, 16: 0.205, 8: 0.11 },
+    64: { 64: 8 / 15, 32: 4 / 15, 16: 2 / 15, 8: 1 / 15 },
+  },
   walkSteps: 2,
 } as const;
 
@@ -49,9 +56,15 @@ export function buildGraph(): Uint8Array<ArrayBuffer> {
   const g = new GraphBuilder("walkcut-embedded");
   const rgb = g.input("rgb", [1, 3, RECIPE.input, RECIPE.input]);
   const colour = standardise(g, colourMap(g, rgb), RECIPE.colourFloor);
-  const texture = scale(g, standardise(g, textureMap(g, rgb), RECIPE.textureFloor), RECIPE.texture);
-  const cells = scale(g, g.op("Concat", [colour, texture], { axis: int(1) }), 1 / RECIPE.bandwidth);
-  for (const resolution of RECIPE.levels) attentionLayer(g, pool(g, cells, CELLS / resolution), resolution);
+  const texture = g.op("Mul", [
+    standardise(g, textureMap(g, rgb), RECIPE.textureFloor),
+    g.constant(RECIPE.texture, [1, RECIPE.texture.length, 1, 1]),
+  ]);
+  const cells = g.op("Concat", [colour, texture], { axis: int(1) });
+  for (const resolution of RECIPE.levels) {
+    const pooled = pool(g, cells, CELLS / resolution);
+    attentionLayer(g, scale(g, pooled, 1 / (RECIPE.bandwidth[resolution] as number)), resolution);
+  }
   return g.build();
 }
 
@@ -72,15 +85,9 @@ export async function buildManifest(graph: Uint8Array<ArrayBuffer>): Promise<Man
       queries: `q${resolution}`,
       keys: `k${resolution}`,
     })),
-    levelWeights: { 32: proportional([32, 16, 8]), 64: proportional([64, 32, 16, 8]) },
+    levelWeights: RECIPE.levelWeights,
     walkSteps: RECIPE.walkSteps,
   };
-}
-
-/** Weights in proportion to the resolution, DiffSeg's rule. */
-function proportional(levels: readonly number[]): Record<string, number> {
-  const total = levels.reduce((a, b) => a + b, 0);
-  return Object.fromEntries(levels.map((r) => [r, r / total]));
 }
 
 // --- Small pieces ---------------------------------------------------------------------------
@@ -137,7 +144,7 @@ function colourMap(g: GraphBuilder, rgb: string): string {
     f,
     g.constant([0, 116 * RECIPE.lightness, 0, 500, -500, 0, 0, 200, -200], [3, 3, 1, 1]),
   ]);
-  return pool(g, lab, MAP / CELLS);
+  return blur(g, pool(g, lab, MAP / CELLS), 3, CELLS, RECIPE.colourBlur);
 }
 
 // --- Texture --------------------------------------------------------------------------------
