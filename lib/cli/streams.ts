@@ -59,21 +59,25 @@ export async function* ahead<T>(items: AsyncIterable<T>, depth: number): AsyncGe
 /** The items until `signal` is aborted, also while one is being waited for. */
 export async function* until<T>(items: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T, void, void> {
   const iterator = items[Symbol.asyncIterator]();
-  const aborted = new Promise<undefined>((resolve) => {
-    if (signal.aborted) resolve(undefined);
-    signal.addEventListener("abort", () => resolve(undefined), { once: true });
-  });
+  // Not Promise.race with one promise for the signal: that would keep every item until the end.
+  let interrupt = () => {};
+  const listener = () => interrupt();
+  signal.addEventListener("abort", listener);
   let pending: Promise<IteratorResult<T>> | undefined;
   try {
     while (!signal.aborted) {
       pending = iterator.next();
-      const result = await Promise.race([pending, aborted]);
+      const next = Promise.withResolvers<IteratorResult<T> | undefined>();
+      interrupt = () => next.resolve(undefined);
+      pending.then(next.resolve, next.reject);
+      const result = await next.promise;
       if (result === undefined) return;
       pending = undefined;
       if (result.done) return;
       yield result.value;
     }
   } finally {
+    signal.removeEventListener("abort", listener);
     // A read that is still waiting ends when the source is closed; its error is of no interest then.
     if (pending) pending.catch(() => {});
     else await iterator.return?.();
