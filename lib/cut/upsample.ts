@@ -23,7 +23,7 @@ const TAPS = 2 * RADIUS + 1;
 /** Weight of a cell of any colour: a pixel that resembles nothing around goes by distance. */
 const FLOOR = 1e-4;
 /** Filter passes at the grid itself, at the first level above it, and at the others. */
-const PASSES = [2, 4, 2] as const;
+const PASSES = [2, 4, 1] as const;
 /** The finest level is the last whose cells are at least this many pixels high and wide. */
 const FINEST_CELL = 2;
 
@@ -233,7 +233,9 @@ function vote(window: Window, scores: Float32Array, segments: number, segment: n
 
 /** The contender with the most votes; ties go to the lower number. */
 function winner(window: Window, scores: Float32Array, segments: number): number {
-  let best = window.segments[0]!, most = vote(window, scores, segments, best);
+  let best = window.segments[0]!;
+  if (window.contenders === 1) return best;
+  let most = vote(window, scores, segments, best);
   for (let k = 1; k < window.contenders; k++) {
     const segment = window.segments[k]!;
     const votes = vote(window, scores, segments, segment);
@@ -276,7 +278,7 @@ function filter(level: Level, segments: number, window: Window): Level {
   for (let cell = 0; cell < mixed.length; cell++) {
     if (!mixed[cell]) continue;
     const x = cell % side, y = (cell - x) / side;
-    const [r, g, b] = [colour[cell * 3]!, colour[cell * 3 + 1]!, colour[cell * 3 + 2]!];
+    const r = colour[cell * 3]!, g = colour[cell * 3 + 1]!, b = colour[cell * 3 + 2]!;
     look(window, level, x, y, space, 0, space, 0, r, g, b);
     settle(window, level, segments, cell, scores, labels);
   }
@@ -298,7 +300,7 @@ function refine(level: Level, segments: number, colour: Float32Array, window: Wi
       const cx = x >> 1, cy = y >> 1;
       const parent = cy * level.side + cx;
       if (mixed[parent]) {
-        const [r, g, b] = [colour[cell * 3]!, colour[cell * 3 + 1]!, colour[cell * 3 + 2]!];
+        const r = colour[cell * 3]!, g = colour[cell * 3 + 1]!, b = colour[cell * 3 + 2]!;
         look(window, level, cx, cy, space, (x & 1) * TAPS, space, (y & 1) * TAPS, r, g, b);
         settle(window, level, segments, cell, scores, labels);
       } else {
