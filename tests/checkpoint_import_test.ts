@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { models } from "../lib/cli/models.ts";
 import { importCheckpoint, requireRoom } from "../lib/checkpoint/import_checkpoint.ts";
+import { openDiffusionNetwork } from "../lib/checkpoint/diffusion_network.ts";
 import { readManifest } from "../lib/checkpoint/manifest.ts";
 import { modelNames } from "../lib/checkpoint/store.ts";
 import { InterruptedError, UsageError, WalkcutError } from "../lib/errors.ts";
@@ -148,29 +149,31 @@ for (
 }
 
 Deno.test({
-  name: "models verify fails where the weights are others",
+  name: "models verify fails where an activation or the weights are others",
   ignore: fixture === undefined,
   fn: () =>
     withFolder(async (folder) => {
       await run("import", fixture!, "--models", folder, "--precision", "fp32", "--quiet");
+      const args = ["sd1-tiny", "--models", folder, "--device", "cpu", "--reference"];
+      const others = `${folder}/others.safetensors`;
+      const bytes = await Deno.readFile(`${fixture}/reference.safetensors`);
+      // One number of ε at the first timestep: the first tensor of the file.
+      const start = 8 + Number(new DataView(bytes.buffer).getBigUint64(0, true));
+      new DataView(bytes.buffer).setFloat32(start, 50, true);
+      await Deno.writeFile(others, bytes);
+      const { code, lines } = await run("verify", ...args, others);
+      const found = lines.map((line) => JSON.parse(line));
+      assertEquals([code, found.at(-1).passed], [1, false]);
+      assertEquals(found.slice(0, -1).filter(({ relative }) => relative > 1e-3).length, 1);
       const weights = `${folder}/sd1-tiny/unet.weights`;
-      const values = new Float32Array((await Deno.readFile(weights)).buffer);
-      await Deno.writeFile(weights, new Uint8Array(values.map((v, i) => i < 2000 ? 1.1 * v : v).buffer));
-      const reference = `${fixture}/reference.safetensors`;
-      const { code, lines } = await run(
-        "verify",
-        "sd1-tiny",
-        "--reference",
-        reference,
-        "--models",
-        folder,
-        "--device",
-        "cpu",
-      );
-      assertEquals([code, JSON.parse(lines.at(-1)!).passed], [1, false]);
       await Deno.truncate(weights, 1000);
       await assertRejects(
-        () => run("verify", "sd1-tiny", "--reference", reference, "--models", folder, "--device", "cpu"),
+        () => run("verify", ...args, others),
+        WalkcutError,
+        "unet.weights is not its manifest's",
+      );
+      await assertRejects(
+        () => openDiffusionNetwork(`${folder}/sd1-tiny`, { device: "cpu" }, { grid: 32 }),
         UsageError,
         "it is shorter than the",
       );

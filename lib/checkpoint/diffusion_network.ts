@@ -15,6 +15,7 @@ import { type DiffusionManifest, type Part, readManifest } from "./manifest.ts";
 import { type Backend, openBackend, PartRunner, type Tensor } from "./runtime.ts";
 import { openSafetensors, readFloat32 } from "./safetensors.ts";
 import { Schedule } from "./scheduler.ts";
+import { maySense } from "./sense.ts";
 import type { SelfAttention } from "./unet.ts";
 
 /** What is asked of a diffusion network. */
@@ -40,7 +41,7 @@ export const DEFAULT_INVERSION_STEPS = 10;
 /** The timestep at which DiffSeg reads attention of the clean latent. */
 const DIFFSEG_TIMESTEP = 300;
 
-/** Opens the network in `folder`. Weights' sizes are checked, hashes are `models verify`'s. */
+/** Opens the network in `folder`. Files must have their size; their hashes are checked by `verify()`. */
 export async function openDiffusionNetwork(
   folder: string,
   where: NetworkDevice,
@@ -160,6 +161,7 @@ function gigabytes(bytes: number): string {
 /** Refuses what is known beforehand not to fit. */
 function requireFit({ name, unet, vae }: DiffusionManifest, where: NetworkDevice, bytes: number): void {
   if (where.device === "cpu") {
+    if (!maySense("systemMemoryInfo")) return;
     const { available } = Deno.systemMemoryInfo();
     if (bytes <= available) return;
     throw new DeviceError({

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 import { oneLine, UsageError } from "../errors.ts";
 import type { Precision } from "./dtypes.ts";
+import { hashFile } from "./hash_file.ts";
 import type { FileRecord } from "./manifest.ts";
 import { openSafetensors, openSharded, type TensorSource } from "./safetensors.ts";
 
@@ -102,16 +102,4 @@ export class CheckpointFolder {
       advice: "download the folder again",
     });
   }
-}
-
-async function hashFile(folder: string, file: string, signal?: AbortSignal): Promise<FileRecord> {
-  const hash = createHash("sha256");
-  let bytes = 0;
-  using input = await Deno.open(`${folder}/${file}`);
-  const buffer = new Uint8Array(2 ** 20);
-  for (let n; (n = await input.read(buffer)) !== null; bytes += n) {
-    signal?.throwIfAborted();
-    hash.update(buffer.subarray(0, n));
-  }
-  return { file, bytes, sha256: hash.digest("hex") };
 }

@@ -5,7 +5,6 @@
  * @module
  */
 import { statfs } from "node:fs/promises";
-import { createHash } from "node:crypto";
 import { oneLine, UsageError, WalkcutError } from "../errors.ts";
 import {
   latentSide,
@@ -19,10 +18,12 @@ import {
 import type { Precision } from "./dtypes.ts";
 import { CheckpointFolder } from "./folder.ts";
 import { activationSizes, countParameters, dimensionValues, type Graph } from "./graph.ts";
-import { DIFFUSION_FORMAT, type DiffusionManifest, type FileRecord, MANIFEST_FILE } from "./manifest.ts";
+import { DIFFUSION_FORMAT, type DiffusionManifest, MANIFEST_FILE } from "./manifest.ts";
+import { hashFile } from "./hash_file.ts";
 import { checkParameters, guardWrite, partBytes, type PartPlan, writePart } from "./part.ts";
 import { openBackend, PartRunner } from "./runtime.ts";
 import { type TensorSource, writeSafetensors } from "./safetensors.ts";
+import { maySense } from "./sense.ts";
 import { createModel } from "./store.ts";
 import { buildTextEncoder } from "./text_encoder.ts";
 import { Tokenizer, type Tokens } from "./tokenizer.ts";
@@ -243,8 +244,9 @@ async function writeModel(
   );
 }
 
-/** Throws unless the disk of `folder` has room for `bytes`. */
+/** Throws unless the disk of `folder` has room for `bytes`, where the program may ask. */
 export async function requireRoom(folder: string, bytes: number): Promise<void> {
+  if (!maySense("statfs")) return;
   const { bavail, bsize } = await statfs(folder);
   const free = bavail * bsize;
   if (free >= bytes) return;
@@ -286,12 +288,7 @@ async function writeConditions(
         text_embeds: { shape: [1, textWidth], data: encoded.at(-1)?.pooled ?? new Float32Array(textWidth) },
       }),
     }));
-  return { ...await record(path, CONDITIONS_FILE), prompt, encoded: texts.length > 0 };
-}
-
-async function record(path: string, file: string): Promise<FileRecord> {
-  const bytes = await Deno.readFile(path);
-  return { file, bytes: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") };
+  return { ...await hashFile(folder, CONDITIONS_FILE), prompt, encoded: texts.length > 0 };
 }
 
 /** What a text encoder gives. */

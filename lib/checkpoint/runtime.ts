@@ -200,8 +200,8 @@ async function readRange(path: string, offset: number, length: number): Promise<
   });
 }
 
-/** What a failed session or run means for the person. */
-function deviceFailure(error: unknown, { device }: Backend): unknown {
+/** What a failed session or run means for the person: memory that ran out, or a device that went. */
+export function deviceFailure(error: unknown, { device }: Pick<Backend, "device">): unknown {
   const message = error instanceof Error ? error.message : String(error);
   if (
     /out of memory|OutOfMemory|bad_alloc|Failed to allocate|allocation failed|Array buffer allocation/i.test(

@@ -3,9 +3,10 @@
  *
  * @module
  */
-import { oneLine, UsageError } from "../errors.ts";
+import { oneLine, UsageError, WalkcutError } from "../errors.ts";
 import type { NetworkDevice } from "../features/session.ts";
 import { dimensionValues } from "./graph.ts";
+import { hashFile } from "./hash_file.ts";
 import { type DiffusionManifest, readManifest } from "./manifest.ts";
 import { type Backend, openBackend, PartRunner, type Tensor } from "./runtime.ts";
 import { openSafetensors, readFloat32, type TensorSource } from "./safetensors.ts";
@@ -26,7 +27,7 @@ export const TOLERANCE = { fp32: 2e-3, fp16: 2e-2 } as const;
 const INPUTS = ["sample", "context", "image", "text_embeds", "time_ids"];
 
 /**
- * Runs the network in `folder` on the inputs in `reference` and yields a comparison for each
+ * Checks the hashes of the network in `folder`, runs it on the inputs in `reference` and yields a comparison for each
  * output in it: `tT.eps`, `tT.MODULE.to_q`, `tT.MODULE.to_k` at timestep T, and `vae_mean`.
  */
 export async function* verify(
@@ -37,12 +38,26 @@ export async function* verify(
   const manifest = await readManifest(folder);
   const file = await openSafetensors(reference);
   try {
+    await requireHashes(folder, manifest);
     const groups = groupOutputs(file, manifest);
     const backend = await openBackend(where);
     yield* verifyUNet(folder, manifest, file, groups, backend);
     if (file.tensors.has("vae_mean")) yield await verifyVae(folder, manifest, file, backend);
   } finally {
     file.close();
+  }
+}
+
+/** Throws unless weights and conditions are those that the import wrote. */
+async function requireHashes(folder: string, { unet, vae, conditions }: DiffusionManifest): Promise<void> {
+  for (const expected of [unet.weights, vae.weights, conditions]) {
+    const { sha256 } = await hashFile(folder, expected.file);
+    if (sha256 === expected.sha256) continue;
+    throw new WalkcutError({
+      what: `Cannot verify, the SHA-256 of ${oneLine(`${folder}/${expected.file}`)} is not its manifest's`,
+      found: sha256,
+      advice: "import the checkpoint again",
+    });
   }
 }
 

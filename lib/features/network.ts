@@ -45,6 +45,8 @@ export interface FeatureNetwork {
   readonly walkSteps: number;
   /** Runs the network. The result is valid until the next call. */
   evaluate(frame: Frame): Promise<Features>;
+  /** Forgets what was kept of earlier frames; called where a scene or a key frame starts. */
+  restart?(): void;
   /** Frees the sessions; no call may follow. */
   close(): Promise<void>;
 }
