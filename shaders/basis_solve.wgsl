@@ -31,7 +31,9 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
       rest -= solution[base + b] * triangle[b * count + a];
     }
     let diagonal = triangle[a * count + a];
-    solution[base + a] = select(0.0, rest / diagonal, diagonal > 0.0);
+    // A column that depends on the others makes room for a random one, so that the basis
+    // can take up what comes into the picture; the second round makes it orthogonal.
+    solution[base + a] = select(noise(base + a), rest / diagonal, diagonal > 0.0);
   }
   if (last) {
     let size = sqrt(f32(level.n - level.rank));

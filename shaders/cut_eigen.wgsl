@@ -78,13 +78,6 @@ fn apply(segment: u32, x: f32, thread: u32) -> f32 {
   return sum;
 }
 
-// Uniform noise in [−1, 1) from a counter (PCG hash).
-fn noise(counter: u32) -> f32 {
-  let state = counter * 747796405u + 2891336453u;
-  let word = ((state >> ((state >> 28u) + 4u)) ^ state) * 277803737u;
-  return f32((word >> 22u) ^ word) / 2147483648.0 - 1.0;
-}
-
 // Implicit QL on the tridiagonal matrix by one thread: eigenvalues in `diagonal`, and
 // the rotations (c, s, column) that make the eigenvectors.
 fn diagonalise(count: u32, first_rotation: u32) {

@@ -105,3 +105,10 @@ const NONE = 0xffffffffu;
 const NOTHING = 1e30;
 
 @group(0) @binding(0) var<uniform> level: Level;
+
+// Uniform noise in [−1, 1) from a counter (PCG hash).
+fn noise(counter: u32) -> f32 {
+  let state = counter * 747796405u + 2891336453u;
+  let word = ((state >> ((state >> 28u) + 4u)) ^ state) * 277803737u;
+  return f32((word >> 22u) ^ word) / 2147483648.0 - 1.0;
+}

@@ -12,8 +12,8 @@ import type { Gpu } from "../../walk/webgpu/device.ts";
 import { BLOCK_ALIGNMENT, roundUp } from "../../walk/webgpu/kernels.ts";
 import type { StageTime } from "../../walk/webgpu/recorder.ts";
 import type { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
-import { takeColumns } from "../../walk/block.ts";
-import { deflate } from "../blocks.ts";
+import { joinBlocks, takeColumns } from "../../walk/block.ts";
+import { deflate, orthonormalise } from "../blocks.ts";
 import { judge } from "../certify.ts";
 import {
   type CutResult,
@@ -73,8 +73,9 @@ export async function cutOnDevice(
   let pass = basis && await attempt(walk, settings, basis, tables, tally);
   if (!pass || pass.traceShare < ENOUGH_TRACE) {
     // Nothing to start from, or not even the renewed basis is enough: a new one, of any rank.
-    basis = (await sketchFactor(tally, settings.steps)).basis;
-    pass = await attempt(walk, settings, basis, tables, tally);
+    const { basis: sketched, rank } = await sketchFactor(tally, settings.steps);
+    basis = widened(sketched, walk.n, rank);
+    pass = await attempt(walk, settings, basis, tables, tally, true);
   }
   if (!pass || pass.tree.overflow) return undefined;
   if (solver === "auto" && pass.traceShare < ENOUGH_TRACE) return undefined;
@@ -136,12 +137,13 @@ async function attempt(
   basis: Float32Array<ArrayBuffer>,
   held: HeldTables | undefined,
   tally: Tally,
+  renew = false,
 ): Promise<Attempt | undefined> {
   const onDevice = residentBasis(walk, basis);
   if (!onDevice) return undefined;
   const { maxSegments, minPart, stop, steps } = settings;
   const maxLeaves = maxSegments > 0 ? Math.min(maxSegments, MAX_LEAVES) : MAX_LEAVES;
-  const tree = await recurse(walk, onDevice, { steps, stop, maxLeaves, minPart }, held);
+  const tree = await recurse(walk, onDevice, { steps, stop, maxLeaves, minPart, renew }, held);
   const columns = onDevice.rank + onDevice.probes;
   tally.applications += steps * columns;
   let current = basis;
@@ -158,6 +160,23 @@ async function attempt(
     traceShare: root.held / root.loops,
     basis: current,
   };
+}
+
+/** A basis has this much more columns than it needs, so that the next frames do not outgrow it. */
+const SLACK = 1.25;
+
+/**
+ * A basis with random columns beside it, up to the width that the kernels compute in any
+ * case. They become directions of M when the basis is renewed.
+ */
+function widened(basis: Float32Array<ArrayBuffer>, n: number, rank: number): Float32Array<ArrayBuffer> {
+  const width = roundUp(Math.ceil(rank * SLACK) + PROBES, BLOCK_ALIGNMENT) - PROBES;
+  const extra = Math.min(width, MAX_RANK, Math.floor(n / 2)) - rank;
+  if (extra <= 0) return basis;
+  const random = gaussian(n * extra, rank);
+  deflate(random, extra, basis, n, rank);
+  const more = orthonormalise(random, n, extra);
+  return joinBlocks([basis, more.basis], [rank, more.rank], n);
 }
 
 /** V with its probes on the device; uploaded when it changed. */

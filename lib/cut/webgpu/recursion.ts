@@ -45,6 +45,8 @@ const CERTIFICATE_WIDTH = 2 * MAX_LEAVES;
 const TILE = 64;
 const KRYLOV_STEPS = 48;
 const ROTATIONS = 4096;
+/** More of the trace than there is. */
+const RENEW_ALWAYS = 2;
 const NONE = 0xffffffff;
 /** NCut of a segment that no threshold cuts. */
 const NOTHING = 1e29;
@@ -80,6 +82,8 @@ export interface RecursionSettings {
   readonly stop: StopRule;
   readonly maxLeaves: number;
   readonly minPart: number;
+  /** Renew the basis even where it holds enough of the trace. */
+  readonly renew: boolean;
 }
 
 /** A node of the tree as the device left it. */
@@ -382,7 +386,7 @@ function bindingsOf(
 function levelSettings(
   walk: WebGpuWalk,
   { rank, width, probes }: ResidentBasis,
-  { stop, maxLeaves, minPart }: RecursionSettings,
+  { stop, maxLeaves, minPart, renew }: RecursionSettings,
   held: HeldTables | undefined,
   depth: number,
 ): (number | { f32: number })[] {
@@ -400,7 +404,7 @@ function levelSettings(
     walk.matrix.size / 64,
     { f32: stop.kind === "ncut" ? stop.threshold : 0 },
     { f32: HYSTERESIS },
-    { f32: ENOUGH_TRACE },
+    { f32: renew ? RENEW_ALWAYS : ENOUGH_TRACE },
   ];
 }
 
