@@ -685,3 +685,39 @@ Deno.test({
     assert(late < 1.15 * early, `${early} KiB after a fifth of the frames, ${late} KiB after all`);
   },
 });
+
+/** Times of a file's frames in seconds, in the order in which a player shows them. */
+async function frameTimes(path: string): Promise<number[]> {
+  const { stdout } = await new Deno.Command("ffmpeg", {
+    args: ["-v", "error", "-i", `file:${path}`, "-an", "-fps_mode", "passthrough", "-f", "framecrc", "-"],
+    stdin: "null",
+  }).output();
+  const text = decoder.decode(stdout);
+  const [, num, den] = /^#tb 0: (\d+)\/(\d+)/m.exec(text) ?? [];
+  return text.split("\n").filter((line) => /^\d/.test(line))
+    .map((line) => Number(line.split(",")[2]) * Number(num) / Number(den));
+}
+
+Deno.test("walkcut keeps every frame and its time where there is no sound", async () => {
+  await using dir = await folder();
+  // Frames at uneven times, so that a lost or swapped one shows.
+  await ffmpeg(
+    ...[
+      "-f",
+      "lavfi",
+      "-i",
+      "testsrc2=size=96x64:rate=25:duration=3",
+      "-vf",
+      "select=not(mod(n\\,7))+gt(mod(n\\,5)\\,2)",
+    ],
+    ...["-fps_mode", "passthrough", "-c:v", "ffv1", `${dir.path}/silent.mkv`],
+  );
+  const { code, stderr } = await walkcut(dir.path, ["silent.mkv", "--null-model", "-o", "out.mp4"]);
+  assertEquals(code, 0, stderr);
+  const [before, after] = [
+    await frameTimes(`${dir.path}/silent.mkv`),
+    await frameTimes(`${dir.path}/out.mp4`),
+  ];
+  assertEquals(after.length, before.length);
+  before.forEach((time, i) => assertAlmostEquals(after[i]!, time, 0.002, `frame ${i}`));
+});

@@ -29,7 +29,9 @@ export async function doctor(args: readonly string[]): Promise<number> {
   let findings = await examine(withGpu || !values.quiet);
   const parts = missingParts(findings, withGpu);
   if (values.fix && parts.length > 0) {
-    if (await fix(parts, say)) findings = await again(findings, parts);
+    if ((await Deno.permissions.query({ name: "run" })).state !== "granted") {
+      say("Deno is not allowed to run apt-get here; use deno task doctor --fix");
+    } else if (await fix(parts, say)) findings = await again(findings, parts);
     else {
       say("cannot install packages here: this user is neither root nor has sudo without a password; run");
       linesFor(parts).forEach((line) => writeStderr(`  ${line}\n`));
