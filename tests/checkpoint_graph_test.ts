@@ -1,7 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { importCheckpoint } from "../lib/checkpoint/import_checkpoint.ts";
 import { readManifest } from "../lib/checkpoint/manifest.ts";
-import { dimensionValues } from "../lib/checkpoint/graph.ts";
+import { attentionChunks, dimensionValues, GraphBuilder } from "../lib/checkpoint/graph.ts";
+import { writeModel } from "../lib/checkpoint/onnx_file.ts";
+import { cutSections } from "../lib/checkpoint/sections.ts";
 import { openBackend, PartRunner } from "../lib/checkpoint/runtime.ts";
 import { openSafetensors, readFloat32 } from "../lib/checkpoint/safetensors.ts";
 import { compare } from "../lib/checkpoint/verify.ts";
@@ -163,6 +165,39 @@ for (const [variant, unet] of Object.entries(VARIANTS)) {
     });
   });
 }
+
+Deno.test("attentionChunks() cuts attention that the CPU's kernel cannot count", async () => {
+  assertEquals(attentionChunks(4096, 40, "float32"), 1);
+  assertEquals(attentionChunks(4096, 64, "float16"), 1);
+  const [tokens, channels] = [4096, 64];
+  const chunks = attentionChunks(tokens, channels, "float32");
+  assertEquals(chunks, 2);
+  const g = new GraphBuilder("float32");
+  const [q, k, v] = ["q", "k", "v"].map((name) => g.input(name, [1, tokens, channels]));
+  g.output("y", g.attention(q!, k!, v!, 1, { chunks }));
+  const [section] = cutSections(g.build(), () => true);
+  const { ort } = await openBackend({ device: "cpu" });
+  const session = await ort.InferenceSession.create(writeModel(section!, "float32", new Map(), 0, ""));
+  // Equal keys attend to all values alike; the last query alone sees one key above the others.
+  const tensor = (f: (row: number, column: number) => number) =>
+    new ort.Tensor(
+      "float32",
+      Float32Array.from({ length: tokens * channels }, (_, i) => f(Math.floor(i / channels), i % channels)),
+      [1, tokens, channels],
+    );
+  const { y } = await session.run({
+    q: tensor((row, column) => row === tokens - 1 && column === 0 ? 400 : 0),
+    k: tensor((row, column) => row === 7 && column === 0 ? 1 : 0),
+    v: tensor((row, column) => row === 7 ? 10 + column : column),
+  });
+  await session.release();
+  const data = y!.data as Float32Array;
+  const expected = Float32Array.from(
+    data,
+    (_, i) => i % channels + (i < data.length - channels ? 10 / tokens : 10),
+  );
+  requireClose("attention in parts", data, expected);
+});
 
 Deno.test("importCheckpoint() stores what CLIP's text encoder gives for the prompt", async () => {
   const seed = freshSeed();

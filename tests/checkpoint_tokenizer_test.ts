@@ -33,6 +33,11 @@ Deno.test("Tokenizer.encode() merges pairs in the order in which they were learn
   assertEquals(spell(t.encode("ow", 4).ids), [BEGIN, "ow</w>", END, END]);
 });
 
+Deno.test("Tokenizer.encode() merges the pair learned first, wherever it stands", () => {
+  const { tokenizer: t, spell } = tokenizer(["b c</w>", "a b"]);
+  assertEquals(spell(t.encode("abc", 4).ids), [BEGIN, "a", "bc</w>", END]);
+});
+
 Deno.test("Tokenizer.encode() splits words, digits, signs and contractions, in lower case", () => {
   const { tokenizer: t, spell } = tokenizer(["i t</w>", "' s</w>"]);
   assertEquals(spell(t.encode("  It's\n42!? ", 10).ids), [

@@ -64,10 +64,14 @@ export class PartRunner {
     dimensions: Readonly<Record<string, number>>,
   ): Promise<PartRunner> {
     const runner = new PartRunner(folder, part, backend, dimensions);
-    if (runner.#resident) {
+    if (!runner.#resident) return runner;
+    try {
       for (let i = 0; i < runner.#files.length; i++) await runner.#session(i);
+      return runner;
+    } catch (error) {
+      await runner.close();
+      throw error;
     }
-    return runner;
   }
 
   /** The type in which it computes. */
