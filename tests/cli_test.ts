@@ -11,8 +11,11 @@ import { commands } from "../lib/cli/commands.ts";
 import { segmentCommand } from "../lib/cli/options.ts";
 import { durationText, Progress, rateText } from "../lib/cli/progress.ts";
 import { ahead, Guarded, until } from "../lib/cli/streams.ts";
+import { segmenterOptions } from "../lib/cli/segment.ts";
 import { splitWords } from "../lib/cli/words.ts";
 import { UsageError } from "../lib/errors.ts";
+import { scene } from "../lib/eval/scene.ts";
+import { FrameSegmenter } from "../lib/frame_segmenter.ts";
 import { uniform } from "../lib/random.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
@@ -720,4 +723,35 @@ Deno.test("walkcut keeps every frame and its time where there is no sound", asyn
   ];
   assertEquals(after.length, before.length);
   before.forEach((time, i) => assertAlmostEquals(after[i]!, time, 0.002, `frame ${i}`));
+});
+
+Deno.test("segmenterOptions() carries every option of the cut to the cut", async () => {
+  const { frame } = [...scene({ width: 160, height: 96, fps: 1, seconds: 2, seed: 5 })][0]!;
+  const run = async (...args: string[]) => {
+    const { values } = parseCommand(segmentCommand, ["x", "--device", "cpu", "--grid", "32", ...args]);
+    const segmenter = await FrameSegmenter.create(segmenterOptions(values));
+    const { labels, stats } = await segmenter.segment({ ...frame, data: frame.data.slice() });
+    await segmenter.close();
+    return { labels: labels.join(), stats };
+  };
+  const usual = await run();
+  const others = [
+    ["--threshold", "0.9"],
+    ["--walk-steps", "4"],
+    ["--levels", "16"],
+    ["--max-segments", "2"],
+    ["--min-area", "0.3"],
+    ["--adjacency", "cosine"],
+    ["--adjacency", "walk"],
+    ["--stop", "manc-mincut"],
+    ["--stop", "manc-mincut=bipartition"],
+  ];
+  const idle: string[] = [];
+  for (const options of others) {
+    if ((await run(...options)).labels === usual.labels) idle.push(options.join(" "));
+  }
+  for (const solver of ["factor", "operator"]) {
+    if ((await run("--solver", solver)).stats.solver !== solver) idle.push(`--solver ${solver}`);
+  }
+  assertEquals(idle, [], "these options change nothing");
 });

@@ -170,7 +170,8 @@ function sourceOptions(values: SegmentValues): SourceOptions {
   });
 }
 
-function segmenterOptions(values: SegmentValues): SegmenterOptions {
+/** The segmenter's settings in the command's options. */
+export function segmenterOptions(values: SegmentValues): SegmenterOptions {
   return pick<SegmenterOptions>({
     model: values.model,
     device: values.device,
