@@ -39,8 +39,11 @@ export const PROBES = 8;
 /** Columns that a sketch has beyond the rank it is asked for, so that the last directions kept are good ones. */
 const OVERSAMPLING = 16;
 
-/** A started factor keeps a little more than needed, so that small changes do not force a new start. */
-const HEADROOM = 0.01;
+/** A started factor keeps more than needed: from frame to frame noise alone costs 1 to 2 % of the trace. */
+const HEADROOM = 0.03;
+
+/** Columns to which a basis may grow while it is renewed. */
+const MOST_COLUMNS = 256;
 
 /** Ranks tried, in order. */
 const RANKS = [32, 64, 96, 128, 192, 256] as const;
@@ -68,7 +71,7 @@ export async function sketchFactor(
     const { basis, rank } = orthonormalise(sketch!, n, columns);
     const factor = await project(tally, steps, basis, rank, seed + wanted + 1);
     best = truncate(factor, Math.min(n, wanted));
-    if (best.traceShare >= ENOUGH_TRACE || columns === n) break;
+    if (best.traceShare >= ENOUGH_TRACE + HEADROOM || columns === n) break;
     // The share grows slowly with the rank where P is peaked: give up early rather than try them all.
     if (best.traceShare < 0.6) break;
   }
@@ -77,8 +80,10 @@ export async function sketchFactor(
 
 /**
  * The factor from the last frame's basis: one pass over P, k·(r + 8) products.
+ *
  * Where the basis has grown stale it is renewed by half a subspace iteration,
- * V ← orth(Mᵀ·F), at 2·k·r products more.
+ * V ← orth(Mᵀ·[F, M·probes]), at 2·k·(r + 8) products more; the probes lie in what it
+ * missed, so a basis that is too small for its picture grows by as many columns.
  */
 export async function continueFactor(
   tally: Tally,
@@ -88,14 +93,14 @@ export async function continueFactor(
 ): Promise<Factor> {
   const n = tally.walk.n;
   const rank = basis.length / n;
-  const factor = await project(tally, steps, basis, rank, seed);
+  const { block, columns, factor } = await projectWithProbes(tally, steps, basis, rank, seed);
   if (factor.traceShare >= ENOUGH_TRACE) return factor;
-  const [renewed] = await tally.products([{ block: factor.rows, columns: rank, word: backward(steps) }]);
-  const next = orthonormalise(renewed!, n, rank);
-  return project(tally, steps, next.basis, next.rank, seed + 1);
+  const [renewed] = await tally.products([{ block, columns, word: backward(steps) }]);
+  const next = orthonormalise(renewed!, n, columns, Math.max(rank, Math.min(columns, MOST_COLUMNS)));
+  return await project(tally, steps, next.basis, next.rank, seed + 1);
 }
 
-/** F = M·V, with probes beside V that measure what V misses. */
+/** F = M·V. */
 async function project(
   tally: Tally,
   steps: number,
@@ -103,6 +108,17 @@ async function project(
   rank: number,
   seed: number,
 ): Promise<Factor> {
+  return (await projectWithProbes(tally, steps, basis, rank, seed)).factor;
+}
+
+/** M·[V, probes]: F, and beside it what measures what V misses. */
+async function projectWithProbes(
+  tally: Tally,
+  steps: number,
+  basis: Float32Array<ArrayBuffer>,
+  rank: number,
+  seed: number,
+): Promise<{ block: Float32Array<ArrayBuffer>; columns: number; factor: Factor }> {
   const n = tally.walk.n;
   const probes = rank < n ? PROBES : 0;
   const random = gaussian(n * probes, seed);
@@ -126,7 +142,8 @@ async function project(
     held += inside;
     missed += outside;
   }
-  return { n, rank, rows, basis, diagonal, traceShare: held / (held + missed) };
+  const factor = { n, rank, rows, basis, diagonal, traceShare: held / (held + missed) };
+  return { block: block!, columns, factor };
 }
 
 /** Turns F and V into their principal directions and keeps as few as hold enough of the trace. */
