@@ -6,7 +6,6 @@
 import { cutFrame, type CutSettings, type CutState } from "./cut/cut_frame.ts";
 import type { Segmentation } from "./cut/segmentation.ts";
 import { labelPixels } from "./cut/upsample.ts";
-import { DeviceError } from "./errors.ts";
 import type { FeatureNetwork } from "./features/network.ts";
 import { nodeColours } from "./features/node_colours.ts";
 import { openModel } from "./features/open_model.ts";
@@ -16,8 +15,8 @@ import type { Frame } from "./source/frame.ts";
 import { SceneCutDetector } from "./track/scene_cut.ts";
 import { Tracker } from "./track/tracker.ts";
 import { createCpuWalkDevice } from "./walk/cpu/walk_device.ts";
+import { chooseGpu } from "./walk/choose_gpu.ts";
 import type { Walk, WalkDevice } from "./walk/walk.ts";
-import { type Gpu, openGpu } from "./walk/webgpu/device.ts";
 import { createWebGpuWalkDevice } from "./walk/webgpu/walk_device.ts";
 
 /** Distance above which a frame starts a scene, unless asked otherwise. */
@@ -54,16 +53,8 @@ export class FrameSegmenter {
       grid,
       ...(options.levels ? { levels: options.levels } : {}),
     });
-    const steps = options.walkSteps ?? network.walkSteps;
-    const settings: CutSettings = {
-      steps,
-      stop: options.stop === "ncut" || (options.threshold !== undefined && options.stop === undefined)
-        ? { kind: "ncut", threshold: options.threshold ?? DEFAULT_THRESHOLD }
-        : { kind: "manc-ncut" },
-      maxSegments: options.maxSegments ?? 0,
-      minPart: Math.max(1, Math.round((options.minArea ?? 0) * grid ** 2)),
-    };
-    const info = { device: device.kind, description: device.description, grid, walkSteps: steps };
+    const settings = cutSettings(options, options.walkSteps ?? network.walkSteps, grid);
+    const info = { device: device.kind, description: device.description, grid, walkSteps: settings.steps };
     return new FrameSegmenter(info, device, network, settings, options);
   }
 
@@ -123,21 +114,19 @@ export class FrameSegmenter {
 /** NCut threshold of `--stop ncut` where none is given: the middle of the paper's good values. */
 const DEFAULT_THRESHOLD = 0.4;
 
-async function chooseGpu(wanted: "auto" | "webgpu" | "cpu"): Promise<Gpu | undefined> {
-  if (wanted === "cpu") return undefined;
-  const gpu = await openGpu();
-  if (wanted === "webgpu" && !gpu) {
-    throw new DeviceError({
-      what: "Cannot use WebGPU: there is no adapter",
-      advice: "use --device cpu, or run `walkcut doctor` to see what is missing",
-    });
-  }
-  // A software adapter is slower than the CPU device (measured), so it must be asked for.
-  if (wanted === "auto" && gpu?.isFallback) {
-    gpu.close();
-    return undefined;
-  }
-  return gpu;
+/** The cut's part of the options. */
+function cutSettings(options: SegmenterOptions, steps: number, grid: number): CutSettings {
+  const { stop = options.threshold === undefined ? "manc-ncut" : "ncut", adjacency, solver } = options;
+  return {
+    steps,
+    stop: stop === "ncut"
+      ? { kind: stop, threshold: options.threshold ?? DEFAULT_THRESHOLD }
+      : { kind: stop },
+    maxSegments: options.maxSegments ?? 0,
+    minPart: Math.max(1, Math.round((options.minArea ?? 0) * grid ** 2)),
+    ...(adjacency ? { adjacency } : {}),
+    ...(solver ? { solver } : {}),
+  };
 }
 
 /** Renumbers leaves to ids and gathers what is known of each. */

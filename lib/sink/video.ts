@@ -142,7 +142,7 @@ function muxerArgs(container: Container, info: VideoInfo): string[] {
     const least = exact ? 0.005 : usual + 0.01;
     const odd = `between(${left},${least.toFixed(6)},${LONGEST_LAST_FRAME})`;
     const length = `if(gt(PTS+1,ld(0)),st(0,PTS+1)*0+if(${odd},round(${left}/TB),DURATION),DURATION)`;
-    args.push("-bsf:v", `setts=duration=${length.replace(/,/g, "\\,")}`);
+    args.push("-bsf:v", `setts=pts=PTS:dts=DTS:duration=${length.replace(/,/g, "\\,")}`);
   }
   return args;
 }
