@@ -136,12 +136,13 @@ function muxerArgs(container: Container, info: VideoInfo): string[] {
     // Encoders drop the length of a frame. The newest one is given what is left of the source, if that is more
     // than a usual frame and not so much that the run must have been stopped.
     const usual = frameRate ? frameRate.den / frameRate.num : 0.04;
-    const left = `(${duration.toFixed(6)}-PTS*TB)`;
     // ffmpeg tells lengths in hundredths of a second: exact for a GIF, else good for a clear difference only.
     const exact = info.timeBase.num === 1 && info.timeBase.den === 100;
-    const least = exact ? 0.005 : usual + 0.01;
-    const odd = `between(${left},${least.toFixed(6)},${LONGEST_LAST_FRAME})`;
-    const length = `if(gt(PTS+1,ld(0)),st(0,PTS+1)*0+if(${odd},round(${left}/TB),DURATION),DURATION)`;
+    const least = (exact ? 0.005 : usual + 0.01).toFixed(6);
+    // Register 0 holds the latest time so far, plus 1; frames come out of order.
+    const left = (latest: string) => `(${duration.toFixed(6)}-(${latest}-1)*TB)`;
+    const odd = `between(${left("st(0,max(ld(0),PTS+1))")},${least},${LONGEST_LAST_FRAME})`;
+    const length = `if(${odd},round(${left("ld(0)")}/TB),DURATION)`;
     args.push("-bsf:v", `setts=pts=PTS:dts=DTS:duration=${length.replace(/,/g, "\\,")}`);
   }
   return args;

@@ -15,7 +15,7 @@ import type { Frame, Rational, VideoInfo, VideoSource } from "./frame.ts";
 const AHEAD = 2;
 /** Words by which ffmpeg says that an input ended too early, whatever its length should have been. */
 const ENDS_EARLY =
-  /partial file|ended prematurely|prematurely|truncated|unexpected end|corrupt input packet|EOI missing|overread|Input\/output error|Connection (reset|timed out|refused)/i;
+  /partial file|Invalid buffer size|ended prematurely|prematurely|truncated|unexpected end|corrupt input packet|Input\/output error|Connection (reset|timed out|refused)/i;
 
 /** Bytes on their way to a decoder's stdin. */
 export interface Feed {
@@ -42,6 +42,8 @@ export interface DecoderOptions {
   readonly clock?: Rational;
   /** Frames that must come, where that is known. */
   readonly exactly?: number;
+  /** Seconds before which frames begin: ffmpeg's own limit lets one more through at times. */
+  readonly limit?: number;
   /** Seconds at which the last frame should end, where known and nothing cuts it short. */
   readonly until?: number;
 }
@@ -139,6 +141,7 @@ export class Decoder implements VideoSource {
         this.#fill();
         // Pictures of a sequence are numbered, everything else is timed.
         const pts = this.#options.clock ? index : Math.round(item.pts / this.#scale);
+        if (ptsSeconds(this.info, pts) >= (this.#options.limit ?? Infinity) - 1e-6) return;
         last = pts;
         yield { index: index++, pts, width: this.info.width, height: this.info.height, data: item.data };
       }
@@ -186,8 +189,10 @@ export class Decoder implements VideoSource {
       });
     }
     const short = until !== undefined && until - ptsSeconds(this.info, last) > this.#tolerance(until);
-    const early = this.#process.lines.some(({ text }) => ENDS_EARLY.test(text)) &&
-      (until === undefined || until - ptsSeconds(this.info, last) > this.#tolerance(0));
+    // A camera's MJPEG often lacks its end marker; a single picture without one is cut off.
+    const early = this.#process.lines.some(({ text }) =>
+      ENDS_EARLY.test(text) || (this.info.still && /EOI missing|overread/.test(text))
+    );
     if ((short && (errors.length > 0 || !status.success)) || early) {
       throw new WalkcutError({
         what: "The input ends too early",

@@ -1,0 +1,85 @@
+/**
+ * Makes small media with ffmpeg for the tests of sources and sinks, and looks into what came out.
+ *
+ * @module
+ */
+import { locateFfmpeg } from "../lib/ffmpeg/locate.ts";
+
+/** Runs ffmpeg; throws with its words when it fails. Returns its stdout. */
+export async function ffmpeg(...args: string[]): Promise<Uint8Array<ArrayBuffer>> {
+  const { path } = await locateFfmpeg();
+  const { success, stdout, stderr } = await new Deno.Command(path, {
+    args: ["-nostdin", "-v", "error", "-y", ...args],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).output();
+  if (!success) throw new Error(`ffmpeg ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
+  return stdout;
+}
+
+/** Runs a test body in a folder that is removed afterwards. */
+export async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "walkcut-test-" });
+  try {
+    await body(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** Names in a folder, sorted. */
+export async function names(folder: string): Promise<string[]> {
+  const found = [];
+  for await (const { name } of Deno.readDir(folder)) found.push(name);
+  return found.sort();
+}
+
+/** Times of a stream's packets in seconds from the file's own zero, in order. */
+export async function packetTimes(path: string, stream = "0:V:0"): Promise<number[]> {
+  const text = new TextDecoder().decode(
+    await ffmpeg("-copyts", "-i", `file:${path}`, "-map", stream, "-c", "copy", "-f", "framecrc", "-"),
+  );
+  const clock = /#tb 0: (\d+)\/(\d+)/.exec(text);
+  const scale = Number(clock?.[1]) / Number(clock?.[2]);
+  return text.split("\n").filter((line) => /^0,/.test(line)).map((line) => Number(line.split(",")[2]) * scale)
+    .sort((a, b) => a - b);
+}
+
+/** ffmpeg's description of a file. */
+export async function describe(path: string): Promise<string> {
+  const { path: bin } = await locateFfmpeg();
+  const { stderr } = await new Deno.Command(bin, {
+    args: ["-nostdin", "-hide_banner", "-i", `file:${path}`],
+    stderr: "piped",
+  }).output();
+  return new TextDecoder().decode(stderr);
+}
+
+/** Processes whose command line holds a text: to find children that were left behind. */
+export async function processesWith(text: string): Promise<number[]> {
+  const found: number[] = [];
+  for await (const { name } of Deno.readDir("/proc")) {
+    if (!/^\d+$/.test(name) || Number(name) === Deno.pid) continue;
+    try {
+      if ((await Deno.readTextFile(`/proc/${name}/cmdline`)).includes(text)) found.push(Number(name));
+    } catch {
+      // It has just ended.
+    }
+  }
+  return found;
+}
+
+/** Bytes as a stream, in pieces as a pipe gives them. */
+export function streamOf(
+  bytes: Uint8Array<ArrayBuffer>,
+  piece = 1 << 14,
+): ReadableStream<Uint8Array<ArrayBuffer>> {
+  let at = 0;
+  return new ReadableStream({
+    pull(controller) {
+      if (at >= bytes.length) return controller.close();
+      controller.enqueue(bytes.slice(at, at += piece));
+    },
+  });
+}
