@@ -121,10 +121,7 @@ const GIF_FILTERS = "split[whole][seen];" +
 function muxerArgs(container: Container, info: VideoInfo): string[] {
   const args: string[] = [];
   if (container.muxer === "mp4" || container.muxer === "mov") {
-    // Twice the clock as often as needed is as exact; players want at least some thousand ticks a second.
-    let ticks = info.timeBase.den;
-    while (ticks < 10_000) ticks *= 2;
-    args.push("-video_track_timescale", String(ticks));
+    args.push("-video_track_timescale", String(trackTicks(info)));
     args.push("-movflags", "+write_colr");
   }
   if (container.muxer === "matroska" || container.muxer === "webm") {
@@ -140,12 +137,21 @@ function muxerArgs(container: Container, info: VideoInfo): string[] {
     const exact = info.timeBase.num === 1 && info.timeBase.den === 100;
     const least = (exact ? 0.005 : usual + 0.01).toFixed(6);
     // Register 0 holds the latest time so far, plus 1; frames come out of order.
-    const left = (latest: string) => `(${duration.toFixed(6)}-(${latest}-1)*TB)`;
+    // The filter sees the muxer's clock, and does not know it in every version.
+    const tick = `(1/${container.muxer === "mp4" || container.muxer === "mov" ? trackTicks(info) : 1000})`;
+    const left = (latest: string) => `(${duration.toFixed(6)}-(${latest}-1)*${tick})`;
     const odd = `between(${left("st(0,max(ld(0),PTS+1))")},${least},${LONGEST_LAST_FRAME})`;
-    const length = `if(${odd},round(${left("ld(0)")}/TB),DURATION)`;
+    const length = `if(${odd},round(${left("ld(0)")}/${tick}),DURATION)`;
     args.push("-bsf:v", `setts=pts=PTS:dts=DTS:duration=${length.replace(/,/g, "\\,")}`);
   }
   return args;
+}
+
+/** Ticks a second of an MP4 track: the source's clock, doubled until players find it fine enough. */
+function trackTicks(info: VideoInfo): number {
+  let ticks = info.timeBase.den;
+  while (ticks < 10_000) ticks *= 2;
+  return ticks;
 }
 
 /** Settings of {@linkcode NutSink}. */
