@@ -3,9 +3,10 @@
  *
  * @module
  */
-import { cutFrame, type CutSettings, type CutState } from "./cut/cut_frame.ts";
+import { cutFrame, type CutResult, type CutSettings, type CutState } from "./cut/cut_frame.ts";
 import type { Segmentation } from "./cut/segmentation.ts";
 import { labelPixels } from "./cut/upsample.ts";
+import { cutOnDevice } from "./cut/webgpu/cut_on_device.ts";
 import type { FeatureNetwork } from "./features/network.ts";
 import { nodeColours } from "./features/node_colours.ts";
 import { openModel } from "./features/open_model.ts";
@@ -17,7 +18,7 @@ import { Tracker } from "./track/tracker.ts";
 import { createCpuWalkDevice } from "./walk/cpu/walk_device.ts";
 import { chooseGpu } from "./walk/choose_gpu.ts";
 import type { Walk, WalkDevice } from "./walk/walk.ts";
-import { createWebGpuWalkDevice } from "./walk/webgpu/walk_device.ts";
+import { createWebGpuWalkDevice, WebGpuWalk } from "./walk/webgpu/walk_device.ts";
 
 /** Distance above which a frame starts a scene, unless asked otherwise. */
 export const DEFAULT_SCENE_CUT = 0.35;
@@ -68,7 +69,7 @@ export class FrameSegmenter {
     const walk = await this.device.walk(layers, this.info.grid, this.network.levelWeights);
     try {
       clock.stop("walk");
-      const { segmentation, state } = await cutFrame(walk, this.settings, this.#state);
+      const { segmentation, state } = await this.#cut(walk);
       this.#state = state;
       clock.stop("cut");
       const pixels = labelPixels(segmentation.scores, segmentation.segments, this.info.grid, frame);
@@ -84,6 +85,14 @@ export class FrameSegmenter {
     } finally {
       walk.release();
     }
+  }
+
+  /** On a GPU the whole recursion stays there, where it can. */
+  async #cut(walk: Walk): Promise<CutResult> {
+    const onDevice = walk instanceof WebGpuWalk
+      ? await cutOnDevice(walk, this.settings, this.#state)
+      : undefined;
+    return onDevice ?? await cutFrame(walk, this.settings, this.#state);
   }
 
   /** Frees network and device; no call may follow. */
