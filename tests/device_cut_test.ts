@@ -120,7 +120,8 @@ async function grownOnCpu(
   basis: Float32Array<ArrayBuffer>,
   last: CutState | undefined,
 ): Promise<Branch> {
-  const factor = await continueFactor(new Tally(walk), settings.steps, basis, 1);
+  // The last frame's rows count only after a renewal.
+  const factor = await continueFactor(new Tally(walk), settings.steps, { basis, rows: basis }, 1);
   const nodes = Uint32Array.from({ length: walk.n }, (_, i) => i);
   return await grow(new FactorSolver(factor), nodes, settings, last?.tree);
 }
