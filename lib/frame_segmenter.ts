@@ -3,13 +3,14 @@
  *
  * @module
  */
+import { openAnyModel } from "./checkpoint/open_model.ts";
 import { cutFrame, type CutResult, type CutSettings, type CutState } from "./cut/cut_frame.ts";
 import type { Segmentation } from "./cut/segmentation.ts";
 import { labelPixels } from "./cut/upsample.ts";
 import { cutOnDevice } from "./cut/webgpu/cut_on_device.ts";
 import type { FeatureNetwork } from "./features/network.ts";
 import { nodeColours } from "./features/node_colours.ts";
-import { openModel } from "./features/open_model.ts";
+
 import { writeDump } from "./sink/dump.ts";
 import type { FrameStats, SegmentedFrame, SegmenterInfo, SegmenterOptions } from "./segmenter.ts";
 import type { Frame } from "./source/frame.ts";
@@ -43,16 +44,22 @@ export class FrameSegmenter {
 
   /**
    * Opens device and network.
+   *
+   * @param onNote told what a person should know beforehand, e.g. the memory that is needed.
    * @throws {DeviceError} `device: "webgpu"` where there is no adapter.
    */
-  static async create(options: SegmenterOptions): Promise<FrameSegmenter> {
+  static async create(
+    options: SegmenterOptions,
+    onNote: (line: string) => void = () => {},
+  ): Promise<FrameSegmenter> {
     const gpu = await chooseGpu(options.device ?? "auto");
     const grid = options.grid ?? (gpu && !gpu.isFallback ? 64 : 32);
     const device = gpu ? await createWebGpuWalkDevice(gpu) : await createCpuWalkDevice();
     const where = gpu ? { device: "webgpu" as const, gpu: gpu.device } : { device: "cpu" as const };
-    const network = await openModel(options.model ?? "embedded", where, {
+    const network = await openAnyModel(options.model ?? "embedded", where, {
       grid,
-      ...(options.levels ? { levels: options.levels } : {}),
+      onNote,
+      ...given(options, "levels", "inversionSteps", "timestep", "reuseNoise"),
     });
     const settings = cutSettings(options, options.walkSteps ?? network.walkSteps, grid);
     const info = { device: device.kind, description: device.description, grid, walkSteps: settings.steps };
@@ -106,7 +113,10 @@ export class FrameSegmenter {
     const { warmStart = true, keyframe = 0 } = this.options;
     this.#sinceKey = sceneCut || (keyframe > 0 && this.#sinceKey + 1 >= keyframe) ? 0 : this.#sinceKey + 1;
     if (sceneCut) this.#tracker.newScene();
-    if (!warmStart || this.#sinceKey === 0) this.#state = undefined;
+    if (!warmStart || this.#sinceKey === 0) {
+      this.#state = undefined;
+      this.network.restart?.();
+    }
   }
 
   async #dump(frame: Frame, walk: Walk, segmentation: Segmentation, ids: readonly number[]): Promise<void> {
@@ -123,9 +133,19 @@ export class FrameSegmenter {
 /** NCut threshold of `--stop ncut` where none is given: the middle of the paper's good values. */
 const DEFAULT_THRESHOLD = 0.4;
 
+/** The options of the given names that are set. */
+function given<K extends keyof SegmenterOptions>(
+  options: SegmenterOptions,
+  ...names: K[]
+): Pick<SegmenterOptions, K> {
+  return Object.fromEntries(
+    names.map((name) => [name, options[name]]).filter(([, value]) => value !== undefined),
+  ) as Pick<SegmenterOptions, K>;
+}
+
 /** The cut's part of the options. */
 function cutSettings(options: SegmenterOptions, steps: number, grid: number): CutSettings {
-  const { stop = options.threshold === undefined ? "manc-ncut" : "ncut", adjacency, solver } = options;
+  const { stop = options.threshold === undefined ? "manc-ncut" : "ncut" } = options;
   return {
     steps,
     stop: stop === "ncut"
@@ -133,8 +153,7 @@ function cutSettings(options: SegmenterOptions, steps: number, grid: number): Cu
       : { kind: stop },
     maxSegments: options.maxSegments ?? 0,
     minPart: Math.max(1, Math.round((options.minArea ?? 0) * grid ** 2)),
-    ...(adjacency ? { adjacency } : {}),
-    ...(solver ? { solver } : {}),
+    ...given(options, "adjacency", "solver"),
   };
 }
 

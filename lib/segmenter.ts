@@ -74,6 +74,12 @@ export interface SegmenterOptions {
   readonly keyframe?: number;
   /** Distance from the last frame, 0 … 1, above which a frame starts a scene. Default 0.35; 1 turns it off. */
   readonly sceneCut?: number;
+  /** Diffusion models: steps of DDIM inversion, 0 … 50; 0 takes the clean latent. Default 10. */
+  readonly inversionSteps?: number;
+  /** Diffusion models: timestep at which attention is read, 0 … 999. Default: the last inverted one. */
+  readonly timestep?: number;
+  /** Diffusion models: keep the noise found on a key frame for those after it. Default true. */
+  readonly reuseNoise?: boolean;
   /** Folder to which P, eigenvectors, labels and tree of each frame are written. */
   readonly dump?: string;
 }
@@ -131,15 +137,20 @@ export class Segmenter {
   /**
    * Starts the worker, opens device and network.
    *
+   * @param onNote told what a person should know beforehand, e.g. the memory that is needed.
    * @throws {UsageError} a model, grid or level that is not there.
    * @throws {DeviceError} `device: "webgpu"` without an adapter.
    */
-  static async create(options: SegmenterOptions = {}): Promise<Segmenter> {
+  static async create(
+    options: SegmenterOptions = {},
+    onNote: (line: string) => void = () => {},
+  ): Promise<Segmenter> {
     const worker = new Worker(new URL("./segmenter_worker.ts", import.meta.url), { type: "module" });
     try {
       const info = await new Promise<SegmenterInfo>((resolve, reject) => {
         worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
           if (data.kind === "ready") resolve(data.info);
+          else if (data.kind === "note") onNote(data.line);
           else if (data.kind === "error") reject(reviveError(data.error));
         };
         worker.onerror = (event) => {

@@ -18,6 +18,7 @@ export type ToWorker =
 /** What the worker answers. */
 export type FromWorker =
   | { readonly kind: "ready"; readonly info: SegmenterInfo }
+  | { readonly kind: "note"; readonly line: string }
   | { readonly kind: "labelled"; readonly result: SegmentedFrame }
   | { readonly kind: "error"; readonly error: ErrorData }
   | { readonly kind: "closed" };
@@ -40,7 +41,10 @@ self.onmessage = ({ data }) => {
 async function handle(message: ToWorker): Promise<void> {
   switch (message.kind) {
     case "open":
-      segmenter = await FrameSegmenter.create(message.options);
+      segmenter = await FrameSegmenter.create(
+        message.options,
+        (line) => self.postMessage({ kind: "note", line }),
+      );
       self.postMessage({ kind: "ready", info: segmenter.info });
       break;
     case "frame": {

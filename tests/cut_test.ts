@@ -110,7 +110,7 @@ Deno.test("continueFactor() takes one pass over P where the walk has hardly chan
   const cold = new Tally(walk);
   const factor = await sketchFactor(cold, 1, { seed });
   const warm = new Tally(walk);
-  const next = await continueFactor(warm, 1, factor.basis, seed);
+  const next = await continueFactor(warm, 1, factor, seed);
   assertEquals(warm.applications, factor.rank + 8, `seed ${seed}`);
   assert(
     warm.applications <= cold.applications / 2,

@@ -1,6 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { DenseGram } from "../lib/cut/adjacency.ts";
-import { bipartitionVerdict, globalMinCut, minCutVerdict } from "../lib/cut/min_cut.ts";
+import { bipartitionCost, globalMinCut, minCutCost } from "../lib/cut/min_cut.ts";
 import { OperatorSolver } from "../lib/cut/operator.ts";
 import { uniform } from "../lib/random.ts";
 import { denseAdjacency, denseTotal, stoerWagner } from "./reference/dense.ts";
@@ -75,7 +75,7 @@ Deno.test("globalMinCut() is 0 on a disconnected graph and does not change its i
   assertThrows(() => globalMinCut(new Float64Array(1), 1), RangeError);
 });
 
-Deno.test("minCutVerdict() compares the scaled minimum cut, by a bound only where that proves it", async () => {
+Deno.test("minCutCost() is the scaled minimum cut, or a bound under the threshold where that is enough", async () => {
   const seed = freshSeed();
   let bounds = 0;
   let kept = 0;
@@ -86,27 +86,32 @@ Deno.test("minCutVerdict() compares the scaled minimum cut, by a bound only wher
     const gram = new DenseGram(p, n, "dot");
     const nodes = Uint32Array.from({ length: n }, (_, i) => i);
     const [proposal] = await new OperatorSolver(gram).propose([{ nodes }]);
-    const verdict = await minCutVerdict(proposal!, (set) => gram.weights(set));
     const a = denseAdjacency(Float64Array.from(p), n, "dot");
     const total = denseTotal(a, n);
     const scaled = stoerWagner(a, n) / total;
-    assertAlmostEquals(verdict.limit, total / (n - 1), 1e-6, `seed ${seed}, round ${round}`);
-    if (Math.abs(scaled - verdict.limit) > 1e-6) {
-      assertEquals(verdict.split, scaled < verdict.limit, `seed ${seed}, round ${round}`);
+    const threshold = total / (n - 1);
+    let asked = false;
+    const cost = await minCutCost(proposal!, threshold, (set) => {
+      asked = true;
+      return gram.weights(set);
+    });
+    if (Math.abs(scaled - threshold) > 1e-6) {
+      assertEquals(cost < threshold, scaled < threshold, `seed ${seed}, round ${round}`);
     }
-    if (verdict.exact) assertAlmostEquals(verdict.scaled, scaled, 1e-6, `seed ${seed}, round ${round}`);
-    else assert(verdict.scaled >= scaled - 1e-9 && verdict.split, `seed ${seed}, round ${round}`);
-    if (!verdict.exact) bounds++;
-    if (!verdict.split) kept++;
-    const parts = bipartitionVerdict({ ...proposal!, cut: proposal!.cut! });
-    assertAlmostEquals(parts.scaled, cutWeight(a, n, proposal!.left) / total, 1e-5, `seed ${seed}`);
-    assert(parts.scaled >= scaled - 1e-6, `seed ${seed}, round ${round}: no cut is under the minimum`);
+    if (asked) assertAlmostEquals(cost, scaled, 1e-6, `seed ${seed}, round ${round}`);
+    else assert(cost >= scaled - 1e-9 && cost < threshold, `seed ${seed}, round ${round}`);
+    if (!asked) bounds++;
+    if (!(cost < threshold)) kept++;
+    const parts = bipartitionCost(proposal!);
+    assertAlmostEquals(parts, cutWeight(a, n, proposal!.left) / total, 1e-5, `seed ${seed}`);
+    assert(parts >= scaled - 1e-6, `seed ${seed}, round ${round}: no cut is under the minimum`);
   }
   assert(bounds > 0 && kept > 0, `seed ${seed}: ${bounds} by bound, ${kept} kept`);
 });
 
-Deno.test("minCutVerdict() leaves one node whole and takes apart nodes without ties", async () => {
+Deno.test("minCutCost() leaves one node whole and takes apart nodes without ties", async () => {
   const none = () => Promise.resolve(new Float64Array(4));
-  assertEquals((await minCutVerdict({ nodes: Uint32Array.of(3), total: 0 }, none)).split, false);
-  assertEquals((await minCutVerdict({ nodes: Uint32Array.of(3, 4), total: 0 }, none)).split, true);
+  assertEquals(await minCutCost({ nodes: Uint32Array.of(3), total: 0 }, 0, none), NaN);
+  assertEquals(await minCutCost({ nodes: Uint32Array.of(3, 4), total: 0 }, 0, none), -Infinity);
+  assertEquals(bipartitionCost({ nodes: Uint32Array.of(3), total: 0 }), NaN);
 });

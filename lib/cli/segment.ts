@@ -74,7 +74,7 @@ export async function segmentInput(
     });
     const warn = (line: string) => values.quiet || progress.note(`walkcut: ${line}`);
     info.notes?.forEach(warn);
-    const segmenter = await interrupts.during(createSegmenter(values));
+    const segmenter = await interrupts.during(createSegmenter(values, warn));
     try {
       const totals = await run({
         source,
@@ -187,15 +187,21 @@ export function segmenterOptions(values: SegmentValues): SegmenterOptions {
     warmStart: values["no-warm-start"] ? false : undefined,
     keyframe: values.keyframe,
     sceneCut: values["scene-cut"],
+    inversionSteps: values["inversion-steps"],
+    timestep: values.timestep,
+    reuseNoise: values["no-reuse-noise"] ? false : values["reuse-noise"],
     dump: values.dump,
   });
 }
 
-async function createSegmenter(values: SegmentValues): Promise<FrameSegmenter & { close(): Promise<void> }> {
+async function createSegmenter(
+  values: SegmentValues,
+  onNote: (line: string) => void,
+): Promise<FrameSegmenter & { close(): Promise<void> }> {
   if (values["null-model"]) return new NullSegmenter();
   // Loaded when it is needed: wrong usage is told without the runtime of the network.
   const { Segmenter } = await import("../segmenter.ts");
-  return await Segmenter.create(segmenterOptions(values));
+  return await Segmenter.create(segmenterOptions(values), onNote);
 }
 
 /** Outputs that are named files, by option. */

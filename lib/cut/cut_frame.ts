@@ -3,27 +3,48 @@
  *
  * @module
  */
-import { Tally } from "../walk/tally.ts";
+import { backward, forward, Tally } from "../walk/tally.ts";
 import type { Walk } from "../walk/walk.ts";
 import { type Certificate, certify, type CutLeaves } from "./certify.ts";
-import { continueFactor, type Factor, sketchFactor } from "./factor.ts";
+import { continueFactor, ENOUGH_TRACE, type Factor, type HeldFactor, sketchFactor } from "./factor.ts";
 import { FactorSolver } from "./factor_solver.ts";
 import { type Branch, branchesOf, grow, type GrowSettings } from "./grow.ts";
 import type { HeldTree } from "./held_tree.ts";
+import type { SegmentWeights } from "./min_cut.ts";
+import { denseWalk, OperatorSolver } from "./operator.ts";
+import { RandomWalkSolver } from "./random_walk.ts";
 import type { CutNode, Segmentation } from "./segmentation.ts";
-import { thresholdOf } from "./stop.ts";
+import type { Solver } from "./solver.ts";
+import { needsCuts, thresholdOf } from "./stop.ts";
 
 /** How a frame is cut. */
 export interface CutSettings extends GrowSettings {
   /** k of M = P^k. */
   readonly steps: number;
+  /** Default `"dot"`; `"cosine"` and `"walk"` are cut by exact products (paper, sections 3.2 and 3.3). */
+  readonly adjacency?: "dot" | "cosine" | "walk";
+  /** `"auto"`, the default, takes the factor where it holds {@linkcode ENOUGH_TRACE} of the trace. */
+  readonly solver?: "auto" | "factor" | "operator";
+  /** Whether exact products form P^k, the default, or leave P on its device and apply it k times. */
+  readonly power?: "form" | "apply";
+  /** Thresholds that exact products try a segment; default all |S| − 1. */
+  readonly thresholds?: number;
+}
+
+/** Whether the settings ask for what only exact products give. */
+export function needsExact({ adjacency = "dot", solver, stop, thresholds }: CutSettings): boolean {
+  return adjacency !== "dot" || solver === "operator" || needsCuts(stop) || thresholds !== undefined;
 }
 
 /** What the next frame starts from. */
 export interface CutState {
   /** V of the factor; absent after exact products. */
   readonly basis: Float32Array<ArrayBuffer> | undefined;
+  /** The factor itself where the CPU made it. */
+  readonly factor?: HeldFactor;
   readonly tree: HeldTree;
+  /** True where the frame was cut by exact products. */
+  readonly exact?: boolean;
   /** Frames since the cold start. */
   readonly age: number;
 }
@@ -38,10 +59,18 @@ export interface CutResult {
 export async function cutFrame(walk: Walk, settings: CutSettings, last?: CutState): Promise<CutResult> {
   const tally = new Tally(walk);
   const age = last ? last.age + 1 : 0;
-  const factor = last?.basis
-    ? await continueFactor(tally, settings.steps, last.basis, age + 1)
+  const { solver = "auto" } = settings;
+  // A stream whose factor was too small once is not asked again until it starts anew.
+  if (needsExact(settings) || solver === "auto" && last?.exact) {
+    return await cutExactly(tally, settings, last);
+  }
+  const factor = last?.factor
+    ? await continueFactor(tally, settings.steps, last.factor, age + 1)
     : await sketchFactor(tally, settings.steps);
-  const nodes = Uint32Array.from({ length: walk.n }, (_, i) => i);
+  if (solver === "auto" && factor.traceShare < ENOUGH_TRACE) {
+    return await cutExactly(tally, settings, last, factor.traceShare);
+  }
+  const nodes = allNodes(walk.n);
   const root = await grow(new FactorSolver(factor), nodes, settings, last?.tree);
   const { residual, refuted } = await confirm(tally, settings, root, factor);
   const labels = labelNodes(root, walk.n);
@@ -61,8 +90,96 @@ export async function cutFrame(walk: Walk, settings: CutSettings, last?: CutStat
         recertified: refuted,
       },
     },
-    state: { basis: factor.basis, tree: hold(root, labels), age },
+    state: { basis: factor.basis, factor, tree: hold(root, labels), age },
   };
+}
+
+/** Cuts by exact products: its proposals need no certificate. */
+async function cutExactly(
+  tally: Tally,
+  settings: CutSettings,
+  last: CutState | undefined,
+  traceShare = 0,
+): Promise<CutResult> {
+  const { walk } = tally;
+  const { solver, weights } = await exactSolver(walk, settings);
+  const { graph, state } = await cutGraph({ solver, weights, n: walk.n }, settings, last);
+  const scores = await walkScores(tally, settings.steps, graph.labels, graph.segments);
+  const operatorApplications = graph.stats.operatorApplications + tally.applications;
+  return {
+    segmentation: { ...graph, scores, stats: { ...graph.stats, traceShare, operatorApplications } },
+    state,
+  };
+}
+
+/** A graph that is cut by exact products. */
+export interface ExactGraph {
+  readonly n: number;
+  readonly solver: Solver;
+  readonly weights: SegmentWeights;
+}
+
+/** Cuts any graph that an exact solver knows; there is no walk, and so no scores. */
+export async function cutGraph(
+  { n, solver, weights }: ExactGraph,
+  settings: GrowSettings,
+  last?: CutState,
+): Promise<{ graph: Omit<Segmentation, "scores">; state: CutState }> {
+  const root = await grow(solver, allNodes(n), settings, last?.tree, undefined, weights);
+  const labels = labelNodes(root, n);
+  const residuals = cutsOf(root).map(({ branch }) => branch.proposal.residual);
+  return {
+    graph: {
+      ...flatten(root),
+      labels,
+      stats: {
+        solver: "operator",
+        warm: last !== undefined,
+        rank: 0,
+        traceShare: 0,
+        operatorApplications: solver.applications,
+        residual: residuals.reduce((a, b) => Math.max(a, b), 0),
+        recertified: 0,
+      },
+    },
+    state: { basis: undefined, exact: true, tree: hold(root, labels), age: last ? last.age + 1 : 0 },
+  };
+}
+
+/** The exact solver that the settings ask for, and what writes its adjacency out. */
+async function exactSolver(
+  walk: Walk,
+  { steps, adjacency = "dot", power = "form", thresholds }: CutSettings,
+): Promise<{ solver: Solver; weights: SegmentWeights }> {
+  const tried = thresholds === undefined ? {} : { thresholds };
+  if (adjacency === "walk") {
+    const solver = new RandomWalkSolver(await denseWalk(walk, steps), walk.n, tried);
+    return { solver, weights: (nodes) => solver.weights(nodes) };
+  }
+  const solver = await OperatorSolver.create(walk, { steps, adjacency, power, ...tried });
+  return { solver, weights: (nodes) => solver.adjacency.weights(nodes) };
+}
+
+/** score_s(i) = ⟨M_i, Σ_S M⟩ / ‖Σ_S M‖ by exact products: M·(Mᵀ·1_S), scaled. */
+async function walkScores(
+  tally: Tally,
+  steps: number,
+  labels: Uint16Array,
+  leaves: number,
+): Promise<Float32Array<ArrayBuffer>> {
+  const indicators = new Float32Array(labels.length * leaves);
+  labels.forEach((leaf, i) => indicators[i * leaves + leaf] = 1);
+  const word = backward(steps) + forward(steps);
+  const [scores] = await tally.products([{ block: indicators, columns: leaves, word }]);
+  // ‖Σ_S M‖² = 1_Sᵀ·A·1_S.
+  const sizes = new Float64Array(leaves);
+  labels.forEach((leaf, i) => sizes[leaf]! += scores![i * leaves + leaf]!);
+  const scale = sizes.map((size) => size > 0 ? 1 / Math.sqrt(size) : 0);
+  return scores!.map((score, at) => score * scale[at % leaves]!);
+}
+
+function allNodes(n: number): Uint32Array<ArrayBuffer> {
+  return Uint32Array.from({ length: n }, (_, i) => i);
 }
 
 /** Holds every cut against its exact NCut and threshold; a cut that fails is undone. */

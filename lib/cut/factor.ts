@@ -28,7 +28,12 @@ export interface Factor {
   readonly diagonal: Float32Array<ArrayBuffer>;
   /** ‖F‖² / tr A. */
   readonly traceShare: number;
+  /** True where the basis it started from was stale: the picture moves fast. */
+  readonly renewed?: boolean;
 }
+
+/** What a factor leaves to the next frame's. */
+export type HeldFactor = Pick<Factor, "basis" | "rows" | "renewed">;
 
 /** Share of the trace from which the factor's partition is the exact one's (measured: identity of F and A above it). */
 export const ENOUGH_TRACE = 0.95;
@@ -41,6 +46,9 @@ const OVERSAMPLING = 16;
 
 /** A started factor keeps more than needed: from frame to frame noise alone costs 1 to 2 % of the trace. */
 const HEADROOM = 0.03;
+
+/** Fewest columns that a basis is cut down to: fewer save nothing, and the next frame would outgrow them. */
+const LEAST_RANK = 32;
 
 /** Columns to which a basis may grow while it is renewed. */
 const MOST_COLUMNS = 256;
@@ -79,25 +87,42 @@ export async function sketchFactor(
 }
 
 /**
- * The factor from the last frame's basis: one pass over P, k·(r + 8) products.
+ * The factor from the last frame's: one pass over P with its basis, k·(r + 8) products.
  *
  * Where the basis has grown stale it is renewed by half a subspace iteration,
  * V ← orth(Mᵀ·[F, M·probes]), at 2·k·(r + 8) products more; the probes lie in what it
- * missed, so a basis that is too small for its picture grows by as many columns.
+ * missed, so a basis that is too small for its picture grows. After a frame that
+ * needed this the next one starts from the last F, V ← orth(Mᵀ·F), without trying
+ * the old basis first: 2·k·r products in all.
  */
 export async function continueFactor(
   tally: Tally,
   steps: number,
-  basis: Float32Array<ArrayBuffer>,
+  { basis, rows, renewed }: HeldFactor,
   seed: number,
 ): Promise<Factor> {
   const n = tally.walk.n;
   const rank = basis.length / n;
-  const { block, columns, factor } = await projectWithProbes(tally, steps, basis, rank, seed);
-  if (factor.traceShare >= ENOUGH_TRACE) return factor;
-  const [renewed] = await tally.products([{ block, columns, word: backward(steps) }]);
-  const next = orthonormalise(renewed!, n, columns, Math.max(rank, Math.min(columns, MOST_COLUMNS)));
-  return await project(tally, steps, next.basis, next.rank, seed + 1);
+  const start = renewed ? await rowBasis(tally, steps, rows, rank) : { basis, rank };
+  const { block, columns, factor } = await projectWithProbes(tally, steps, start.basis, start.rank, seed);
+  if (factor.traceShare >= ENOUGH_TRACE) {
+    // Once the picture is calm enough to leave room, its basis may serve again as it is.
+    return { ...factor, renewed: renewed === true && factor.traceShare < ENOUGH_TRACE + HEADROOM };
+  }
+  const next = await rowBasis(tally, steps, block, columns);
+  const fresh = await project(tally, steps, next.basis, next.rank, seed + 1);
+  return { ...truncate(fresh, next.rank), renewed: true };
+}
+
+/** orth(Mᵀ·X), for X `[N, columns]` in the column space of M or of a walk like it. */
+async function rowBasis(
+  tally: Tally,
+  steps: number,
+  x: Float32Array<ArrayBuffer>,
+  columns: number,
+): Promise<{ basis: Float32Array<ArrayBuffer>; rank: number }> {
+  const [rowSpace] = await tally.products([{ block: x, columns, word: backward(steps) }]);
+  return orthonormalise(rowSpace!, tally.walk.n, columns, MOST_COLUMNS);
 }
 
 /** F = M·V. */
@@ -155,7 +180,9 @@ function truncate(factor: Factor, most: number): Factor {
   const total = held / traceShare;
   let keep = 0;
   let share = 0;
-  while (keep < Math.min(most, rank) && share < ENOUGH_TRACE + HEADROOM) share += values[keep++]! / total;
+  while (keep < Math.min(most, rank) && (keep < LEAST_RANK || share < ENOUGH_TRACE + HEADROOM)) {
+    share += values[keep++]! / total;
+  }
   return {
     n,
     rank: keep,

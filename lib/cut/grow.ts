@@ -5,7 +5,8 @@
  */
 import { heirOf, type HeldNode, type HeldTree } from "./held_tree.ts";
 import type { Proposal, SegmentNodes, Solver } from "./solver.ts";
-import { type StopRule, thresholdOf } from "./stop.ts";
+import type { SegmentWeights } from "./min_cut.ts";
+import { costOf, type StopRule, thresholdOf } from "./stop.ts";
 
 /** Bounds of the recursion. */
 export interface GrowSettings {
@@ -19,7 +20,9 @@ export interface GrowSettings {
 /** A segment of the tree, the cut proposed for it, and its parts where that was made. */
 export interface Branch {
   readonly proposal: Proposal;
-  /** What the proposal's NCut was held against. */
+  /** What decides: the proposal's NCut, or a cut over T where the stop rule says so. */
+  readonly cost: number;
+  /** What the cost was held against. */
   readonly threshold: number;
   /** The place in the last frame's tree that it has taken. */
   readonly held: HeldNode | undefined;
@@ -30,6 +33,7 @@ export interface Branch {
  * The tree of all cuts below one segment.
  *
  * @param room how many leaves more than this one there may be.
+ * @param weights writes a segment's adjacency out, which the stop `manc-mincut` needs.
  */
 export async function grow(
   solver: Solver,
@@ -37,13 +41,14 @@ export async function grow(
   settings: GrowSettings,
   held: HeldTree | undefined,
   room = settings.maxSegments > 0 ? settings.maxSegments - 1 : Infinity,
+  weights?: SegmentWeights,
 ): Promise<Branch> {
-  const [root] = await branches(solver, [nodes], settings, held);
+  const [root] = await branches(solver, [nodes], settings, held, weights);
   let level = [root!];
   while (level.length > 0 && room > 0) {
     // Where leaves are bounded the clearest cuts go first.
-    const cut = level.filter(({ proposal, threshold }) => proposal.ncut < threshold)
-      .sort((a, b) => a.proposal.ncut - b.proposal.ncut)
+    const cut = level.filter(({ cost, threshold, proposal }) => cost < threshold && proposal.right.length > 0)
+      .sort((a, b) => a.cost - b.cost)
       .slice(0, room);
     room -= cut.length;
     const parts = await branches(
@@ -51,6 +56,7 @@ export async function grow(
       cut.flatMap(({ proposal }) => [proposal.left, proposal.right]),
       settings,
       held,
+      weights,
     );
     cut.forEach((branch, i) => branch.parts = [parts[2 * i]!, parts[2 * i + 1]!]);
     level = parts;
@@ -70,6 +76,7 @@ async function branches(
   segments: readonly Uint32Array<ArrayBuffer>[],
   settings: GrowSettings,
   held: HeldTree | undefined,
+  weights: SegmentWeights | undefined,
 ): Promise<Branch[]> {
   if (segments.length === 0) return [];
   const heirs = segments.map((nodes) => heirOf(held, nodes));
@@ -80,10 +87,10 @@ async function branches(
       ...startOf(nodes, heirs[i]),
     })),
   );
-  return proposals.map((proposal, i) => ({
-    proposal,
-    held: heirs[i],
-    threshold: thresholdOf(settings.stop, proposal, heirs[i]?.split),
+  return await Promise.all(proposals.map(async (proposal, i) => {
+    const threshold = thresholdOf(settings.stop, proposal, heirs[i]?.split);
+    const cost = await costOf(settings.stop, proposal, threshold, weights);
+    return { proposal, held: heirs[i], cost, threshold };
   }));
 }
 

@@ -211,49 +211,31 @@ class DisjointSets {
   }
 }
 
-/** What the scaled minimum cut says of a segment. */
-export interface MinCutVerdict {
-  /** Whether the segment is to be cut further. */
-  readonly split: boolean;
-  /** T/(n − 1), what the scaled cut is held against. */
-  readonly limit: number;
-  /** The cut over T: exact, or an upper bound that is under the limit already. */
-  readonly scaled: number;
-  /** False where a bound was enough. */
-  readonly exact: boolean;
-}
+/** Writes the adjacency of one segment out, `[m, m]`. */
+export type SegmentWeights = (nodes: Uint32Array) => Promise<Float64Array>;
 
 /**
- * The stop `manc-mincut`: the exact global minimum cut of the segment over T against
- * T/(n − 1). A single node's degree is a cut, so a least degree under the limit proves
- * "split" in O(n); only where it does not is the minimum cut computed.
+ * What the stop `manc-mincut` holds against T/(n − 1): the exact global minimum cut over T.
  *
+ * A single node's degree is a cut, so a least degree under the threshold proves "split" in
+ * O(1), and is what is returned then; only where it does not is the minimum cut computed.
  * @param proposal one with `leastDegree`, as exact products give it.
- * @param weights A of the segment written out, `[n, n]`.
+ * @returns the scaled cut, or an upper bound of it that is under `threshold`; NaN for one node.
  */
-export async function minCutVerdict(
+export async function minCutCost(
   { nodes, total, leastDegree }: Pick<Proposal, "nodes" | "total" | "leastDegree">,
-  weights: (nodes: Uint32Array) => Promise<Float64Array>,
-): Promise<MinCutVerdict> {
-  const n = nodes.length;
-  const limit = n > 1 ? total / (n - 1) : 0;
-  if (n < 2) return { split: false, limit, scaled: NaN, exact: true };
+  threshold: number,
+  weights: SegmentWeights,
+): Promise<number> {
+  if (nodes.length < 2) return NaN;
   // Nothing ties the nodes to each other: each is a segment of its own.
-  if (total === 0) return { split: true, limit, scaled: 0, exact: true };
-  if (leastDegree !== undefined && leastDegree / total < limit) {
-    return { split: true, limit, scaled: leastDegree / total, exact: false };
-  }
-  const { value } = globalMinCut(await weights(nodes), n);
-  return { split: value / total < limit, limit, scaled: value / total, exact: true };
+  if (!(total > 0)) return -Infinity;
+  if (leastDegree !== undefined && leastDegree / total < threshold) return leastDegree / total;
+  return globalMinCut(await weights(nodes), nodes.length).value / total;
 }
 
-/** The stop `manc-mincut=bipartition`: the weight that the proposed cut severs over T against T/(n − 1). */
-export function bipartitionVerdict(
-  { nodes, total, cut }: Pick<Proposal, "nodes" | "total"> & { readonly cut: number },
-): MinCutVerdict {
-  const n = nodes.length;
-  const limit = n > 1 ? total / (n - 1) : 0;
-  if (n < 2) return { split: false, limit, scaled: NaN, exact: true };
-  if (total === 0) return { split: true, limit, scaled: 0, exact: true };
-  return { split: cut / total < limit, limit, scaled: cut / total, exact: true };
+/** What `manc-mincut=bipartition` holds against T/(n − 1): the weight that the proposed cut severs, over T. */
+export function bipartitionCost({ nodes, total, cut }: Pick<Proposal, "nodes" | "total" | "cut">): number {
+  if (nodes.length < 2 || cut === undefined) return NaN;
+  return total > 0 ? cut / total : -Infinity;
 }

@@ -50,8 +50,11 @@ const LEAST_LAMBDA = 3e-4;
 /** Iterations without progress after which a vector within the tolerance is as good as rounding lets it be. */
 const PATIENCE = 6;
 
-/** Products before which a vector without a start is not taken. */
+/** Directions to have in a basis before nothing new in the residual ends the iteration. */
 const FEWEST = 8;
+
+/** Most directions that go to the second Ritz vector once the first has converged. */
+const MOST_RIVALS = 8;
 
 /** Iterations after which a segment's vector is taken as it is, with its residual. */
 const MOST_ITERATIONS = 400;
@@ -87,7 +90,7 @@ export class OperatorSolver implements Solver {
     const z = new Float64Array(adjacency.n).fill(1);
     const degrees = await adjacency.apply(segments.map(({ nodes }) => nodes), z);
     const iterates = segments.map((segment) =>
-      segment.nodes.length > 1 ? new Iterate(segment, degrees, adjacency.loops) : undefined
+      segment.nodes.length > 1 ? new Iterate(segment, degrees, adjacency.loops, this.tolerance) : undefined
     );
     await this.converge(iterates.filter((it) => it !== undefined));
     const jobs: SweepJob[] = [];
@@ -121,14 +124,14 @@ export class OperatorSolver implements Solver {
 
   /** Iterates all segments of a level together until each has converged. */
   private async converge(iterates: readonly Iterate[]): Promise<void> {
-    const { adjacency, tolerance } = this;
+    const { adjacency } = this;
     let open = [...iterates];
     const z = new Float64Array(adjacency.n);
     for (let iteration = 0; open.length > 0 && iteration < MOST_ITERATIONS; iteration++) {
       for (const it of open) it.give(z);
       const az = await adjacency.apply(open.map(({ nodes }) => nodes), z);
       for (const it of open) it.take(az);
-      open = open.filter((it) => !it.converged(tolerance));
+      open = open.filter((it) => !it.done);
     }
   }
 }
@@ -139,10 +142,15 @@ async function adjacencyOf(
   { steps, adjacency, power = "form" }: OperatorSettings,
 ): Promise<Adjacency> {
   if (power === "apply") return await WalkGram.create(walk, steps, adjacency);
-  if (steps === 1) return new DenseGram(await walk.dense(), walk.n, adjacency);
+  return new DenseGram(await denseWalk(walk, steps), walk.n, adjacency);
+}
+
+/** P^k written out, `[N, N]`. */
+export async function denseWalk(walk: Walk, steps: number): Promise<Float32Array<ArrayBuffer>> {
+  if (steps === 1) return await walk.dense();
   const formed = await walk.power(steps);
   try {
-    return new DenseGram(await formed.dense(), walk.n, adjacency);
+    return await formed.dense();
   } finally {
     formed.release();
   }
@@ -190,11 +198,12 @@ class Iterate {
   readonly leastDegree: number;
   theta = 0;
   residual = Infinity;
+  done = false;
   /** Smallest residual so far, and the iterations since it last fell. */
   private lowest = Infinity;
   private stalled = 0;
-  private products = 0;
-  private readonly fewest: number;
+  /** Directions that were spent on rivals. */
+  private rivals = 0;
   /** Inside the segment, with extra loops. */
   private readonly degrees: Float64Array;
   private readonly root: Float64Array;
@@ -209,10 +218,14 @@ class Iterate {
   /** Directions to be multiplied next; none once there is nothing new to try. */
   private readonly queue: Float64Array[] = [];
 
-  constructor({ nodes, start }: SegmentNodes, degrees: Float64Array, loops: Float64Array) {
+  constructor(
+    { nodes, start }: SegmentNodes,
+    degrees: Float64Array,
+    loops: Float64Array,
+    private readonly tolerance: number,
+  ) {
     const m = nodes.length;
     this.nodes = nodes;
-    this.fewest = start ? 2 : FEWEST;
     const d = Float64Array.from(nodes, (i) => degrees[i]!);
     let whole = 0;
     let inLoops = 0;
@@ -260,27 +273,51 @@ class Iterate {
     const size = this.basis.length;
     const small = new Float64Array(size * size);
     this.inner.forEach((row, i) => row.forEach((v, j) => small[i * size + j] = small[j * size + i] = v));
-    const best = symmetricEigen(small, size).vectors.slice(0, size);
+    const { values, vectors } = symmetricEigen(small, size);
+    const best = vectors.slice(0, size);
     this.x = combine(this.basis, best);
     const bx = combine(this.images, best);
     this.theta = dot(this.x, bx);
-    const r = combine([bx, this.x], [1, -this.theta]);
-    removePart(r, this.known);
-    this.residual = Math.sqrt(dot(r, r)) / Math.max(this.theta, LEAST_THETA);
+    const r = this.residualOf(this.x, bx, this.theta);
+    this.residual = length(r) / Math.max(this.theta, LEAST_THETA);
+    const found = this.found();
+    // A rival that may still overtake is followed before x is believed.
+    let rival: Float64Array | undefined;
+    if (found && size > 1 && this.rivals < MOST_RIVALS) {
+      const second = vectors.slice(size, 2 * size);
+      const r2 = this.residualOf(combine(this.basis, second), combine(this.images, second), values[1]!);
+      if (values[1]! + length(r2) > this.theta) rival = r2;
+    }
     if (size === DEEPEST_BASIS) this.reduce(best, bx);
     this.before = size === DEEPEST_BASIS ? Float64Array.of(1) : best;
-    if (this.queue.length === 0) this.enqueue(r, this.basis);
+    if (rival) this.rivals++;
+    if (this.queue.length > 0) return;
+    if (found && !rival) {
+      this.done = true;
+      return;
+    }
+    this.enqueue(rival ?? r, this.basis);
+    // Where the residuals have nothing new to say, chance may.
+    const { length: m } = this.nodes;
+    if (this.queue.length === 0 && this.basis.length < Math.min(m - 1, FEWEST)) {
+      this.enqueue(Float64Array.from(gaussian(m, size)), this.basis);
+    }
+    this.done = this.queue.length === 0;
   }
 
-  converged(tolerance: number): boolean {
-    if (this.queue.length === 0) return true;
-    // A first small residual may be another eigenvector's.
-    this.products++;
-    if (this.products < Math.min(this.nodes.length - 1, this.fewest)) return false;
-    const { residual, theta } = this;
+  /** Whether x is good enough, or as good as rounding lets it be. */
+  private found(): boolean {
+    const { residual, theta, tolerance, basis } = this;
     this.stalled = residual < 0.9 * this.lowest ? 0 : this.stalled + 1;
     this.lowest = Math.min(this.lowest, residual);
+    if (basis.length < 2 && this.nodes.length > 2) return false;
     return settled(residual, theta, tolerance) || residual <= tolerance && this.stalled >= PATIENCE;
+  }
+
+  private residualOf(x: Float64Array, bx: Float64Array, theta: number): Float64Array {
+    const r = combine([bx, x], [1, -theta]);
+    removePart(r, this.known);
+    return r;
   }
 
   /** y = D^-1/2·x, yᵀDy = 1. */
@@ -330,6 +367,10 @@ function combine(vectors: readonly Float64Array[], weights: ArrayLike<number>): 
 function unit(x: Float64Array): Float64Array | undefined {
   const size = Math.sqrt(dot(x, x));
   return size > 1e-13 ? x.map((v) => v / size) : undefined;
+}
+
+function length(x: Float64Array): number {
+  return Math.sqrt(dot(x, x));
 }
 
 function dot(x: Float64Array, y: Float64Array): number {
