@@ -15,12 +15,13 @@ import { type Manifest, MANIFEST_FORMAT } from "../lib/features/manifest.ts";
 export const RECIPE = {
   /** Side of the input. */
   input: 512,
-  /** Resolutions of the self-attention layers. */
+  /** Resolutions of the self-attention layers; a graph has those up to its grid. */
   levels: [64, 32, 16, 8],
+  grids: [32, 64],
   /** Weight of lightness against the two colour axes. */
   lightness: 0.58,
   /** Contrast below which a picture's colour is not amplified, in Lab units. */
-  colourFloor: 4.15,
+  colourFloor: 3.3,
   /** Gaussian blur of the colour, in cells of the 64² grid. */
   colourBlur: 0.54,
   /** The same floor for log-magnitudes of texture. */
@@ -33,8 +34,11 @@ export const RECIPE = {
   orientations: 4,
   /** Gaussian blur of the texture, in cells of the 64² grid. */
   textureBlur: 0.95,
-  /** Bandwidth of the appearance features, in units of their deviation, by resolution. */
-  bandwidth: { 64: 0.39, 32: 0.39, 16: 0.39, 8: 0.62 } as Readonly<Record<number, number>>,
+  /** Bandwidth of the appearance features, in units of their deviation, by grid and resolution. */
+  bandwidth: {
+    32: { 32: 0.36, 16: 0.36, 8: 0.57 },
+    64: { 64: 0.45, 32: 0.45, 16: 0.45, 8: 0.71 },
+  } as Readonly<Record<number, Readonly<Record<number, number>>>>,
   /** Bandwidth of the position, as a share of the frame's side, by resolution. */
   reach: { 64: 0.15, 32: 0.20, 16: 0.235, 8: 0.60 } as Readonly<Record<number, number>>,
   /** Weight of each level in the walk, by grid. */
@@ -51,8 +55,8 @@ export const HEAD_DIM = 12;
 const MAP = 128;
 const CELLS = 64;
 
-/** The graph as the bytes of an ONNX file. */
-export function buildGraph(): Uint8Array<ArrayBuffer> {
+/** The graph for one grid, as the bytes of an ONNX file. */
+export function buildGraph(grid: number): Uint8Array<ArrayBuffer> {
   const g = new GraphBuilder("walkcut-embedded");
   const rgb = g.input("rgb", [1, 3, RECIPE.input, RECIPE.input]);
   const colour = standardise(g, colourMap(g, rgb), RECIPE.colourFloor);
@@ -61,21 +65,30 @@ export function buildGraph(): Uint8Array<ArrayBuffer> {
     g.constant(RECIPE.texture, [1, RECIPE.texture.length, 1, 1]),
   ]);
   const cells = g.op("Concat", [colour, texture], { axis: int(1) });
-  for (const resolution of RECIPE.levels) {
+  const bandwidths = RECIPE.bandwidth[grid] as Readonly<Record<number, number>>;
+  for (const resolution of RECIPE.levels.filter((r) => r <= grid)) {
     const pooled = pool(g, cells, CELLS / resolution);
-    attentionLayer(g, scale(g, pooled, 1 / (RECIPE.bandwidth[resolution] as number)), resolution);
+    attentionLayer(g, scale(g, pooled, 1 / (bandwidths[resolution] as number)), resolution);
   }
   return g.build();
 }
 
-/** The manifest that goes with a graph. */
-export async function buildManifest(graph: Uint8Array<ArrayBuffer>): Promise<Manifest> {
-  const sha256 = new Uint8Array(await crypto.subtle.digest("SHA-256", graph)).toHex();
-  const file = { file: "embedded.onnx", sha256 };
+/** Name of the file that holds the graph of a grid. */
+export function fileOf(grid: number): string {
+  return `embedded-${grid}.onnx`;
+}
+
+/** The manifest that goes with the graphs. */
+export async function buildManifest(): Promise<Manifest> {
+  const graphs: Record<string, { file: string; sha256: string }> = {};
+  for (const grid of RECIPE.grids) {
+    const hash = await crypto.subtle.digest("SHA-256", buildGraph(grid));
+    graphs[grid] = { file: fileOf(grid), sha256: new Uint8Array(hash).toHex() };
+  }
   return {
     format: MANIFEST_FORMAT,
     name: "embedded",
-    graphs: { 32: file, 64: file },
+    graphs,
     input: { name: "rgb", range: [0, 1], size: { 32: RECIPE.input, 64: RECIPE.input } },
     layers: RECIPE.levels.map((resolution) => ({
       resolution,
@@ -280,11 +293,11 @@ function attentionLayer(g: GraphBuilder, appearance: string, resolution: number)
 }
 
 if (import.meta.main) {
-  const graph = buildGraph();
-  const manifest = await buildManifest(graph);
-  await Deno.writeFile(new URL("embedded.onnx", import.meta.url), graph);
+  for (const grid of RECIPE.grids) {
+    await Deno.writeFile(new URL(fileOf(grid), import.meta.url), buildGraph(grid));
+  }
   await Deno.writeTextFile(
     new URL("embedded.json", import.meta.url),
-    JSON.stringify(manifest, null, 2) + "\n",
+    JSON.stringify(await buildManifest(), null, 2) + "\n",
   );
 }

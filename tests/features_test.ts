@@ -244,7 +244,7 @@ Deno.test("openNetwork() gives the recipe's features, as a float64 reference has
       assertEquals([q.length, k.length], [resolution ** 2 * HEAD_DIM, resolution ** 2 * HEAD_DIM]);
       const pooled = reference.map((map) => poolMap(map, 64 / resolution));
       for (let i = 0; i < resolution ** 2; i++) {
-        const f = pooled.map(({ at }) => at[i]! / RECIPE.bandwidth[resolution]!);
+        const f = pooled.map(({ at }) => at[i]! / RECIPE.bandwidth[64]![resolution]!);
         f.push((i % resolution + 0.5) / resolution / RECIPE.reach[resolution]!);
         f.push((Math.floor(i / resolution) + 0.5) / resolution / RECIPE.reach[resolution]!);
         const norm = f.reduce((a, b) => a + b * b, 0);
@@ -350,8 +350,8 @@ Deno.test("openNetwork() says what is wrong with a network", async () => {
     await assertRejects(async () => open(await write("not json")), UsageError, "no JSON");
     await assertRejects(async () => open(await write({ ...good, format: "x" })), UsageError, "format");
     await assertRejects(async () => open(await write(good), 48), UsageError, "no graph for this grid");
-    await assertRejects(async () => open(await write(good)), UsageError, "embedded.onnx");
-    await Deno.writeFile(`${folder}/embedded.onnx`, new Uint8Array(10));
+    await assertRejects(async () => open(await write(good)), UsageError, "embedded-32.onnx");
+    await Deno.writeFile(`${folder}/embedded-32.onnx`, new Uint8Array(10));
     await assertRejects(async () => open(await write(good)), WalkcutError, "hash");
   } finally {
     await Deno.remove(folder, { recursive: true });
