@@ -6,7 +6,7 @@
 import { backward, forward, Tally } from "../walk/tally.ts";
 import type { Walk } from "../walk/walk.ts";
 import { type Certificate, certify, type CutLeaves } from "./certify.ts";
-import { continueFactor, ENOUGH_TRACE, type Factor, sketchFactor } from "./factor.ts";
+import { continueFactor, ENOUGH_TRACE, type Factor, type HeldFactor, sketchFactor } from "./factor.ts";
 import { FactorSolver } from "./factor_solver.ts";
 import { type Branch, branchesOf, grow, type GrowSettings } from "./grow.ts";
 import type { HeldTree } from "./held_tree.ts";
@@ -40,6 +40,8 @@ export function needsExact({ adjacency = "dot", solver, stop, thresholds }: CutS
 export interface CutState {
   /** V of the factor; absent after exact products. */
   readonly basis: Float32Array<ArrayBuffer> | undefined;
+  /** The factor itself where the CPU made it. */
+  readonly factor?: HeldFactor;
   readonly tree: HeldTree;
   /** True where the frame was cut by exact products. */
   readonly exact?: boolean;
@@ -62,8 +64,8 @@ export async function cutFrame(walk: Walk, settings: CutSettings, last?: CutStat
   if (needsExact(settings) || solver === "auto" && last?.exact) {
     return await cutExactly(tally, settings, last);
   }
-  const factor = last?.basis
-    ? await continueFactor(tally, settings.steps, last.basis, age + 1)
+  const factor = last?.factor
+    ? await continueFactor(tally, settings.steps, last.factor, age + 1)
     : await sketchFactor(tally, settings.steps);
   if (solver === "auto" && factor.traceShare < ENOUGH_TRACE) {
     return await cutExactly(tally, settings, last, factor.traceShare);
@@ -88,7 +90,7 @@ export async function cutFrame(walk: Walk, settings: CutSettings, last?: CutStat
         recertified: refuted,
       },
     },
-    state: { basis: factor.basis, tree: hold(root, labels), age },
+    state: { basis: factor.basis, factor, tree: hold(root, labels), age },
   };
 }
 
