@@ -10,7 +10,8 @@ import { pamr } from "../cut/pamr.ts";
 import { labelPixels } from "../cut/upsample.ts";
 import { DeviceError } from "../errors.ts";
 import { openModel } from "../features/open_model.ts";
-import { Segmenter, type SegmenterOptions } from "../segmenter.ts";
+import { FrameSegmenter } from "../frame_segmenter.ts";
+import type { SegmenterOptions } from "../segmenter.ts";
 import type { Frame } from "../source/frame.ts";
 import { createCpuWalkDevice } from "../walk/cpu/walk_device.ts";
 import { openGpu } from "../walk/webgpu/device.ts";
@@ -66,9 +67,12 @@ export async function openStill(options: StillOptions = {}): Promise<StillSegmen
 /** Pictures after which a segmenter is opened anew: its ids are 16 bits and never given twice. */
 const PICTURES = 500;
 
-/** The segmenter of videos, with nothing kept from one picture to the next. */
+/**
+ * The segmenter of videos, with nothing kept from one picture to the next. On this
+ * thread: a Worker that begins after the peers have loaded the runtime here fails.
+ */
 class WalkcutStill implements StillSegmenter {
-  #segmenter: Promise<Segmenter> | undefined;
+  #segmenter: FrameSegmenter | undefined;
   #pictures = 0;
 
   constructor(private readonly options: SegmenterOptions) {}
@@ -76,20 +80,14 @@ class WalkcutStill implements StillSegmenter {
   async segment(frame: Frame): Promise<StillResult> {
     if (this.#pictures++ % PICTURES === 0) {
       await this.close();
-      this.#segmenter = Segmenter.create({ ...this.options, warmStart: false, sceneCut: 1 });
+      this.#segmenter = await FrameSegmenter.create({ ...this.options, warmStart: false, sceneCut: 1 });
     }
-    const segmenter = await this.#segmenter!;
-    async function* one() {
-      yield frame;
-    }
-    for await (const { labels, segments, stats } of segmenter.stream(one())) {
-      return { labels, segments: segments.length, ms: stats.ms.total };
-    }
-    throw new DeviceError({ what: "The segmenter gave no labels" });
+    const { labels, segments, stats } = await this.#segmenter!.segment(frame);
+    return { labels, segments: segments.length, ms: stats.ms.total };
   }
 
   async close(): Promise<void> {
-    await (await this.#segmenter)?.close();
+    await this.#segmenter?.close();
     this.#segmenter = undefined;
   }
 }
