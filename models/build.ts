@@ -15,7 +15,7 @@ import { type Manifest, MANIFEST_FORMAT } from "../lib/features/manifest.ts";
 export const RECIPE = {
   /** Side of the input. */
   input: 512,
-  /** Resolutions of the self-attention layers; a graph has those up to its grid. */
+  /** Resolutions of the self-attention layers; a grid has those up to its own. */
   levels: [64, 32, 16, 8],
   grids: [32, 64],
   /** Weight of lightness against the two colour axes. */
@@ -55,8 +55,8 @@ export const HEAD_DIM = 12;
 const MAP = 128;
 const CELLS = 64;
 
-/** The graph for one grid, as the bytes of an ONNX file. */
-export function buildGraph(grid: number): Uint8Array<ArrayBuffer> {
+/** The graph as the bytes of an ONNX file. */
+export function buildGraph(): Uint8Array<ArrayBuffer> {
   const g = new GraphBuilder("walkcut-embedded");
   const rgb = g.input("rgb", [1, 3, RECIPE.input, RECIPE.input]);
   const colour = standardise(g, colourMap(g, rgb), RECIPE.colourFloor);
@@ -65,38 +65,38 @@ export function buildGraph(grid: number): Uint8Array<ArrayBuffer> {
     g.constant(RECIPE.texture, [1, RECIPE.texture.length, 1, 1]),
   ]);
   const cells = g.op("Concat", [colour, texture], { axis: int(1) });
-  const bandwidths = RECIPE.bandwidth[grid] as Readonly<Record<number, number>>;
-  for (const resolution of RECIPE.levels.filter((r) => r <= grid)) {
-    const pooled = pool(g, cells, CELLS / resolution);
-    attentionLayer(g, scale(g, pooled, 1 / (bandwidths[resolution] as number)), resolution);
+  for (const { grid, resolution } of layers()) {
+    const bandwidth = RECIPE.bandwidth[grid]?.[resolution] as number;
+    const appearance = scale(g, pool(g, cells, CELLS / resolution), 1 / bandwidth);
+    attentionLayer(g, appearance, resolution, `grid${grid}_`);
   }
   return g.build();
 }
 
-/** Name of the file that holds the graph of a grid. */
-export function fileOf(grid: number): string {
-  return `embedded-${grid}.onnx`;
+/** The layers of all grids: each grid has its own, whose bandwidths suit it. */
+function layers(): { grid: number; resolution: number }[] {
+  return RECIPE.grids.flatMap((grid) =>
+    RECIPE.levels.filter((r) => r <= grid).map((resolution) => ({ grid, resolution }))
+  );
 }
 
-/** The manifest that goes with the graphs. */
-export async function buildManifest(): Promise<Manifest> {
-  const graphs: Record<string, { file: string; sha256: string }> = {};
-  for (const grid of RECIPE.grids) {
-    const hash = await crypto.subtle.digest("SHA-256", buildGraph(grid));
-    graphs[grid] = { file: fileOf(grid), sha256: new Uint8Array(hash).toHex() };
-  }
+/** The manifest that goes with a graph. */
+export async function buildManifest(graph: Uint8Array<ArrayBuffer>): Promise<Manifest> {
+  const sha256 = new Uint8Array(await crypto.subtle.digest("SHA-256", graph)).toHex();
+  const file = { file: "embedded.onnx", sha256 };
   return {
     format: MANIFEST_FORMAT,
     name: "embedded",
-    graphs,
+    graphs: { 32: file, 64: file },
     input: { name: "rgb", range: [0, 1], size: { 32: RECIPE.input, 64: RECIPE.input } },
-    layers: RECIPE.levels.map((resolution) => ({
+    layers: layers().map(({ grid, resolution }) => ({
       resolution,
       heads: 1,
       headDim: HEAD_DIM,
       scale: 1,
-      queries: `q${resolution}`,
-      keys: `k${resolution}`,
+      queries: `grid${grid}_q${resolution}`,
+      keys: `grid${grid}_k${resolution}`,
+      grids: [grid],
     })),
     levelWeights: RECIPE.levelWeights,
     walkSteps: RECIPE.walkSteps,
@@ -265,7 +265,7 @@ function blur(g: GraphBuilder, x: string, channels: number, side: number, sigma:
 // --- Attention ------------------------------------------------------------------------------
 
 /** Adds queries (f, 1) and keys (f, −|f|²/2) of one resolution, `[R², HEAD_DIM]`, to the outputs. */
-function attentionLayer(g: GraphBuilder, appearance: string, resolution: number): void {
+function attentionLayer(g: GraphBuilder, appearance: string, resolution: number, prefix: string): void {
   const reach = RECIPE.reach[resolution] as number;
   const centres = Array.from({ length: resolution }, (_, i) => (i + 0.5) / resolution / reach);
   const columns = centres.flatMap(() => centres);
@@ -285,7 +285,7 @@ function attentionLayer(g: GraphBuilder, appearance: string, resolution: number)
   for (const [name, last] of [["q", one], ["k", bias]] as const) {
     const channels = g.op("Concat", [f, last, zeros], { axis: int(1) });
     const flat = g.op("Reshape", [channels, g.indices([HEAD_DIM, resolution ** 2])]);
-    g.output(`${name}${resolution}`, g.op("Transpose", [flat], { perm: int([1, 0]) }), [
+    g.output(`${prefix}${name}${resolution}`, g.op("Transpose", [flat], { perm: int([1, 0]) }), [
       resolution ** 2,
       HEAD_DIM,
     ]);
@@ -293,11 +293,10 @@ function attentionLayer(g: GraphBuilder, appearance: string, resolution: number)
 }
 
 if (import.meta.main) {
-  for (const grid of RECIPE.grids) {
-    await Deno.writeFile(new URL(fileOf(grid), import.meta.url), buildGraph(grid));
-  }
+  const graph = buildGraph();
+  await Deno.writeFile(new URL("embedded.onnx", import.meta.url), graph);
   await Deno.writeTextFile(
     new URL("embedded.json", import.meta.url),
-    JSON.stringify(await buildManifest(), null, 2) + "\n",
+    JSON.stringify(await buildManifest(graph), null, 2) + "\n",
   );
 }

@@ -229,41 +229,43 @@ function arrayOf(data: TensorData): Float32Array {
   return data;
 }
 
-Deno.test("openNetwork() gives the recipe's features, as a float64 reference has them", async () => {
-  const seed = freshSeed();
-  const frame = picture(300, 200, seed);
-  const network = await openNetwork(MANIFEST, { device: "cpu" }, { grid: 64 });
-  try {
-    const { layers, unetEvals } = await network.evaluate(frame);
-    assertEquals(unetEvals, 1);
-    assertEquals(layers.map((layer) => layer.resolution), [64, 32, 16, 8]);
-    const reference = referenceFeatures(frame);
-    for (const { resolution, heads, headDim, queries, keys } of layers) {
-      assertEquals([heads, headDim], [1, HEAD_DIM]);
-      const [q, k] = [arrayOf(queries), arrayOf(keys)];
-      assertEquals([q.length, k.length], [resolution ** 2 * HEAD_DIM, resolution ** 2 * HEAD_DIM]);
-      const pooled = reference.map((map) => poolMap(map, 64 / resolution));
-      for (let i = 0; i < resolution ** 2; i++) {
-        const f = pooled.map(({ at }) => at[i]! / RECIPE.bandwidth[64]![resolution]!);
-        f.push((i % resolution + 0.5) / resolution / RECIPE.reach[resolution]!);
-        f.push((Math.floor(i / resolution) + 0.5) / resolution / RECIPE.reach[resolution]!);
-        const norm = f.reduce((a, b) => a + b * b, 0);
-        const expected = { q: [...f, 1, 0, 0, 0], k: [...f, -norm / 2, 0, 0, 0] };
-        for (let c = 0; c < HEAD_DIM; c++) {
-          for (const [name, found] of [["q", q], ["k", k]] as const) {
-            const [want, got] = [expected[name][c]!, found[i * HEAD_DIM + c]!];
-            assert(
-              Math.abs(want - got) < 2e-3 * Math.max(1, Math.abs(want)),
-              `seed ${seed}, ${name}${resolution}[${i}, ${c}]: ${got} for ${want}`,
-            );
+for (const grid of RECIPE.grids) {
+  Deno.test(`openNetwork() gives the recipe's features at grid ${grid}, as a float64 reference has them`, async () => {
+    const seed = freshSeed();
+    const frame = picture(300, 200, seed);
+    const network = await openNetwork(MANIFEST, { device: "cpu" }, { grid });
+    try {
+      const { layers, unetEvals } = await network.evaluate(frame);
+      assertEquals(unetEvals, 1);
+      assertEquals(layers.map((layer) => layer.resolution), RECIPE.levels.filter((r) => r <= grid));
+      const reference = referenceFeatures(frame);
+      for (const { resolution, heads, headDim, queries, keys } of layers) {
+        assertEquals([heads, headDim], [1, HEAD_DIM]);
+        const [q, k] = [arrayOf(queries), arrayOf(keys)];
+        assertEquals([q.length, k.length], [resolution ** 2 * HEAD_DIM, resolution ** 2 * HEAD_DIM]);
+        const pooled = reference.map((map) => poolMap(map, 64 / resolution));
+        for (let i = 0; i < resolution ** 2; i++) {
+          const f = pooled.map(({ at }) => at[i]! / RECIPE.bandwidth[grid]![resolution]!);
+          f.push((i % resolution + 0.5) / resolution / RECIPE.reach[resolution]!);
+          f.push((Math.floor(i / resolution) + 0.5) / resolution / RECIPE.reach[resolution]!);
+          const norm = f.reduce((a, b) => a + b * b, 0);
+          const expected = { q: [...f, 1, 0, 0, 0], k: [...f, -norm / 2, 0, 0, 0] };
+          for (let c = 0; c < HEAD_DIM; c++) {
+            for (const [name, found] of [["q", q], ["k", k]] as const) {
+              const [want, got] = [expected[name][c]!, found[i * HEAD_DIM + c]!];
+              assert(
+                Math.abs(want - got) < 2e-3 * Math.max(1, Math.abs(want)),
+                `seed ${seed}, ${name}${resolution}[${i}, ${c}]: ${got} for ${want}`,
+              );
+            }
           }
         }
       }
+    } finally {
+      await network.close();
     }
-  } finally {
-    await network.close();
-  }
-});
+  });
+}
 
 // --- CPU against WebGPU ----------------------------------------------------------------------
 
@@ -350,8 +352,8 @@ Deno.test("openNetwork() says what is wrong with a network", async () => {
     await assertRejects(async () => open(await write("not json")), UsageError, "no JSON");
     await assertRejects(async () => open(await write({ ...good, format: "x" })), UsageError, "format");
     await assertRejects(async () => open(await write(good), 48), UsageError, "no graph for this grid");
-    await assertRejects(async () => open(await write(good)), UsageError, "embedded-32.onnx");
-    await Deno.writeFile(`${folder}/embedded-32.onnx`, new Uint8Array(10));
+    await assertRejects(async () => open(await write(good)), UsageError, "embedded.onnx");
+    await Deno.writeFile(`${folder}/embedded.onnx`, new Uint8Array(10));
     await assertRejects(async () => open(await write(good)), WalkcutError, "hash");
   } finally {
     await Deno.remove(folder, { recursive: true });

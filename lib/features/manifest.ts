@@ -30,6 +30,8 @@ export interface ManifestLayer {
   /** Names of the graph's outputs, each `[R², heads·headDim]`, f32. */
   readonly queries: string;
   readonly keys: string;
+  /** Grids that use it. Default: all that are at least as fine as it. */
+  readonly grids?: readonly number[];
 }
 
 /** A network on disk. Several layers may share a resolution: their attention is averaged. */
@@ -81,7 +83,8 @@ export function parseManifest(text: string, where: string): Manifest {
     !Array.isArray(layers) || layers.length === 0 ||
     !layers.every((layer: unknown) =>
       isRecord(layer) && [layer.resolution, layer.heads, layer.headDim].every(isSide) &&
-      Number.isFinite(layer.scale) && typeof layer.queries === "string" && typeof layer.keys === "string"
+      Number.isFinite(layer.scale) && typeof layer.queries === "string" && typeof layer.keys === "string" &&
+      (layer.grids === undefined || Array.isArray(layer.grids) && layer.grids.every(isSide))
     )
   ) throw fail("its layers are incomplete");
   const isWeight = (x: unknown) => Number.isFinite(x) && (x as number) > 0;
@@ -99,6 +102,13 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** The layers that a grid may use. */
+export function layersOf(manifest: Manifest, grid: number): ManifestLayer[] {
+  return manifest.layers.filter(({ resolution, grids }) =>
+    resolution <= grid && (grids === undefined || grids.includes(grid))
+  );
+}
+
 /**
  * Weight of each resolution: the network's own where `levels` is absent, else those of the levels
  * that were asked for, renormalised to sum 1.
@@ -109,14 +119,14 @@ export function levelWeightsOf(
   levels?: readonly number[],
 ): Map<number, number> {
   const known = manifest.levelWeights[grid];
-  const available = manifest.layers.map((layer) => layer.resolution).filter((r) => r <= grid);
+  const available = [...new Set(layersOf(manifest, grid).map((layer) => layer.resolution))];
   const wanted = levels ?? (known ? Object.keys(known).map(Number) : available);
   const missing = wanted.find((r) => !available.includes(r));
   if (missing !== undefined || wanted.length === 0) {
     throw new UsageError({
       what: `The network ${manifest.name} has no such level at grid ${grid}`,
       found: missing ?? "none",
-      advice: `choose among ${[...new Set(available)].join(", ")}`,
+      advice: `choose among ${available.join(", ")}`,
     });
   }
   // A resolution without a weight of its own gets one in proportion to R, the rule of DiffSeg.

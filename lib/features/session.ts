@@ -6,7 +6,7 @@
 import type * as Ort from "onnxruntime-web";
 import { UsageError, WalkcutError } from "../errors.ts";
 import type { Frame } from "../source/frame.ts";
-import { levelWeightsOf, type Manifest, type ManifestLayer, parseManifest } from "./manifest.ts";
+import { layersOf, levelWeightsOf, type Manifest, type ManifestLayer, parseManifest } from "./manifest.ts";
 import type { AttentionLayer, FeatureNetwork, Features, TensorData } from "./network.ts";
 import { SquareScaler } from "./preprocess.ts";
 import { loadRuntime } from "./runtime.ts";
@@ -33,8 +33,7 @@ export async function openNetwork(
   const url = new URL(manifestUrl);
   const manifest = parseManifest(new TextDecoder().decode(await readFile(url)), url.pathname);
   const graph = manifest.graphs[options.grid];
-  const size = manifest.input.size[options.grid];
-  if (!graph || !size) {
+  if (!graph || !manifest.input.size[options.grid]) {
     throw new UsageError({
       what: `The network ${manifest.name} has no graph for this grid`,
       found: options.grid,
@@ -61,7 +60,7 @@ export async function openNetwork(
       : { executionProviders: ["wasm"] },
     logSeverityLevel: 3,
   });
-  return new OnnxNetwork(ort, session, manifest, weights, size);
+  return new OnnxNetwork(ort, session, manifest, weights, options.grid);
 }
 
 async function readFile(url: URL): Promise<Uint8Array<ArrayBuffer>> {
@@ -87,13 +86,13 @@ class OnnxNetwork implements FeatureNetwork {
     session: Ort.InferenceSession,
     manifest: Manifest,
     readonly levelWeights: ReadonlyMap<number, number>,
-    size: number,
+    grid: number,
   ) {
     this.#ort = ort;
     this.#session = session;
-    this.#layers = manifest.layers.filter((layer) => levelWeights.has(layer.resolution));
+    this.#layers = layersOf(manifest, grid).filter((layer) => levelWeights.has(layer.resolution));
     this.#inputName = manifest.input.name;
-    this.#scaler = new SquareScaler(size, ...manifest.input.range);
+    this.#scaler = new SquareScaler(manifest.input.size[grid] as number, ...manifest.input.range);
     this.walkSteps = manifest.walkSteps;
   }
 
