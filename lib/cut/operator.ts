@@ -292,14 +292,16 @@ class Iterate {
     this.before = size === DEEPEST_BASIS ? Float64Array.of(1) : best;
     if (rival) this.rivals++;
     if (this.queue.length > 0) return;
-    if (found && !rival) {
+    // A small segment's whole space costs little, and no eigenvector hides outside of it.
+    const { length: m } = this.nodes;
+    const whole = m <= DEEPEST_BASIS ? m - 1 : 0;
+    if (found && !rival && this.basis.length >= whole) {
       this.done = true;
       return;
     }
     this.enqueue(rival ?? r, this.basis);
     // Where the residuals have nothing new to say, chance may.
-    const { length: m } = this.nodes;
-    if (this.queue.length === 0 && this.basis.length < Math.min(m - 1, FEWEST)) {
+    if (this.queue.length === 0 && this.basis.length < Math.min(m - 1, Math.max(FEWEST, whole))) {
       this.enqueue(Float64Array.from(gaussian(m, size)), this.basis);
     }
     this.done = this.queue.length === 0;
