@@ -2,7 +2,7 @@
 """Writes tests/data/eval_cases.json: results of SciPy and scikit-image on 100 random cases each.
 
 Debian: python3-scipy, python3-skimage. The inputs are not stored: the tests draw
-the same ones from the same generator (mulberry32, lib/random.ts).
+the same ones from the same generator (mulberry32, lib/random.ts). Run `deno fmt` on the result.
 """
 import json
 import pathlib
