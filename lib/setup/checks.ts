@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { parseManifest } from "../features/manifest.ts";
 import { FfmpegError } from "../errors.ts";
 import { ffmpegInstallLine, locateFfmpeg } from "../ffmpeg/locate.ts";
 
@@ -66,9 +67,13 @@ export async function checkAdapter(): Promise<Finding> {
 
 /** Is the embedded network whole? */
 export async function checkNetwork(): Promise<Finding> {
-  const file = new URL("../../models/embedded.onnx", import.meta.url);
+  const manifest = new URL("../../models/embedded.json", import.meta.url);
   try {
-    const { size } = await Deno.stat(file);
+    const { graphs } = parseManifest(await Deno.readTextFile(manifest), manifest.pathname);
+    let size = 0;
+    for (const file of new Set(Object.values(graphs).map((graph) => graph.file))) {
+      size += (await Deno.stat(new URL(file, manifest))).size;
+    }
     return { name: "network", found: size > 0, says: `embedded (${Math.ceil(size / 1024)} KiB)` };
   } catch (error) {
     const says = error instanceof Error ? error.message : String(error);
