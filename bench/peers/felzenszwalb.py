@@ -1,11 +1,12 @@
-"""Label maps of a folder's pictures by the baselines of scikit-image.
+"""Label maps of pictures by the baselines of scikit-image.
 
-    python3 felzenszwalb.py IMAGES OUT METHOD...
+    python3 felzenszwalb.py LIST OUT METHOD...
 
-METHOD is felzenszwalb-SCALE, slic-ncut or kmeans. Writes OUT/METHOD/ID.npy (uint16) and prints a
-line of JSON a method: {"method": ..., "ms": mean milliseconds a picture}.
+LIST is a file with the path of a picture a line. METHOD is felzenszwalb-SCALE, slic-ncut or kmeans.
+Writes OUT/METHOD/ID.npy (float32) and prints a line of JSON a method: {"method": ..., "ms": mean milliseconds a picture}.
 """
 
+import inspect
 import json
 import os
 import sys
@@ -21,7 +22,7 @@ def felzenszwalb(image, scale):
 
 
 def slic_ncut(image):
-    # The graph module moved between versions.
+    # The graph module was moved between versions.
     try:
         from skimage import graph
         graph.rag_mean_color
@@ -29,7 +30,9 @@ def slic_ncut(image):
         from skimage.future import graph
     cells = segmentation.slic(image, n_segments=400, compactness=20, start_label=0)
     rag = graph.rag_mean_color(image, cells, mode="similarity")
-    return graph.cut_normalized(cells, rag, rng=0)
+    # So was the name of its seed.
+    seed = {"random_state", "rng"} & set(inspect.signature(graph.cut_normalized).parameters)
+    return graph.cut_normalized(cells, rag, **{name: 0 for name in seed})
 
 
 def kmeans(image):
@@ -49,19 +52,21 @@ def run(method, image):
     return {"slic-ncut": slic_ncut, "kmeans": kmeans}[method](image)
 
 
-def main(images, out, methods):
-    files = sorted(f for f in os.listdir(images) if f.lower().endswith((".jpg", ".png")))
+def main(listed, out, methods):
+    with open(listed, encoding="utf-8") as lines:
+        files = lines.read().split("\n")
     for method in methods:
         folder = os.path.join(out, method)
         os.makedirs(folder)
         total = 0.0
         for file in files:
-            image = io.imread(os.path.join(images, file))
+            image = io.imread(file)
             begin = time.perf_counter()
             labels = run(method, image)
             total += time.perf_counter() - begin
             labels = np.unique(labels, return_inverse=True)[1].reshape(image.shape[:2])
-            np.save(os.path.join(folder, os.path.splitext(file)[0] + ".npy"), labels.astype(np.uint16))
+            name = os.path.splitext(os.path.basename(file))[0]
+            np.save(os.path.join(folder, name + ".npy"), labels.astype(np.float32))
         print(json.dumps({"method": method, "ms": 1000 * total / len(files)}), flush=True)
 
 

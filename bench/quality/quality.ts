@@ -9,16 +9,12 @@ import { type Dataset, openDataset } from "../../lib/eval/datasets.ts";
 import { type ImageScore, type Prediction, scoreImage, summarise, type Summary } from "../../lib/eval/run.ts";
 import { openStill, type StillOptions } from "../../lib/eval/still.ts";
 
-const USAGE = `usage: quality [options]
-
-  --data DIR      images/ID.jpg and labels/ID_k.png     (default ../shared/images/bsds-check100)
-  --first N       only the first N pictures             (default all)
-  --device D      cpu, webgpu or auto                   (default auto)
-  --grids A,B     grids of our own method               (default 32,64)
-  --peers A,B     felzenszwalb, slic-ncut, kmeans, diffseg, diffcut, none   (default felzenszwalb)
-  --python FILE   interpreter with scikit-image         (default python3)
-  --json FILE     writes the table as JSON, too
-`;
+/**
+ * `--data DIR` (images/ID.jpg and labels/ID_k.png), `--first N` pictures only, `--device`, `--grids 32,64`
+ * of our own method, `--peers` (of {@linkcode PEERS}, or `none`), `--python FILE` with scikit-image,
+ * `--json FILE` for the table in full precision.
+ */
+const OPTIONS = ["data", "first", "device", "grids", "peers", "python", "json"] as const;
 
 /** Scales of Felzenszwalb among which the best is reported. */
 const SCALES = [200, 500, 1000];
@@ -54,7 +50,7 @@ export async function main(args: readonly string[]): Promise<void> {
       ? [peer]
       : []
   );
-  if (foreign.length > 0) { for (const row of await scoreForeign(foreign, data, dataset, python)) show(row); }
+  if (foreign.length > 0) { for (const row of await scoreForeign(foreign, dataset, python)) show(row); }
   if (peers.includes("felzenszwalb")) {
     const best = rows.filter((row) => row.method.startsWith("felzenszwalb"))
       .reduce((a, b) => b.summary.covering! > a.summary.covering! ? b : a);
@@ -68,9 +64,13 @@ const PEERS: readonly Peer[] = ["felzenszwalb", "slic-ncut", "kmeans", "diffseg"
 
 function parse(args: readonly string[]) {
   const options: Record<string, unknown> = parseArgs([...args], {
-    string: ["data", "first", "device", "grids", "peers", "python", "json"],
+    string: [...OPTIONS],
     unknown: (arg: string) => {
-      throw new UsageError({ what: "Unknown option of quality", found: arg, advice: `\n${USAGE}` });
+      throw new UsageError({
+        what: "Unknown option of quality",
+        found: arg,
+        advice: `known are ${OPTIONS.map((name) => `--${name}`).join(", ")}`,
+      });
     },
   });
   const text = (name: string) => options[name] === undefined ? undefined : String(options[name]);
@@ -113,27 +113,19 @@ async function scoreAll(dataset: Dataset, prediction: Prediction): Promise<Image
 /** Baselines in Python: labels to a folder of their own, scored as ours are. */
 async function scoreForeign(
   methods: readonly string[],
-  data: string,
   dataset: Dataset,
   python: string,
 ): Promise<Row[]> {
   const out = await Deno.makeTempDir({ prefix: "walkcut-quality-" });
   try {
     const script = new URL("../peers/felzenszwalb.py", import.meta.url).pathname;
-    const { code, stdout, stderr } = await new Deno.Command(python, {
-      args: [script, `${data}/images`, out, ...methods],
-    }).output().catch((cause) => {
-      throw new WalkcutError({
-        what: "Cannot start Python for the baselines",
-        found: python,
-        advice: "install python3-skimage, or pass --python or --peers none",
-        cause,
-      });
-    });
+    const list = `${out}/pictures.txt`;
+    await Deno.writeTextFile(list, dataset.items.map(({ image }) => image).join("\n"));
+    const { code, stdout, stderr } = await runPython(python, [script, list, out, ...methods]);
     if (code !== 0) {
       throw new WalkcutError({
         what: "The baselines failed",
-        found: new TextDecoder().decode(stderr).trim().split("\n").at(-1) ?? "",
+        found: new TextDecoder().decode(stderr).trim().split("\n").at(-1) || `exit code ${code}`,
         advice: "install python3-skimage, or pass --python or --peers none",
       });
     }
@@ -146,6 +138,19 @@ async function scoreForeign(
     return rows;
   } finally {
     await Deno.remove(out, { recursive: true });
+  }
+}
+
+async function runPython(python: string, args: string[]): Promise<Deno.CommandOutput> {
+  try {
+    return await new Deno.Command(python, { args }).output();
+  } catch (cause) {
+    throw new WalkcutError({
+      what: "Cannot start Python for the baselines",
+      found: python,
+      advice: "install python3-skimage, or pass --python or --peers none",
+      cause,
+    });
   }
 }
 
