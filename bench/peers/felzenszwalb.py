@@ -17,7 +17,7 @@ from skimage import color, io, segmentation
 
 
 def felzenszwalb(image, scale):
-    # sigma and min_size as in the reference settings of the method's authors for photographs.
+    # sigma and min_size as in the example of scikit-image.
     return segmentation.felzenszwalb(image, scale=scale, sigma=0.5, min_size=50)
 
 
