@@ -23,7 +23,8 @@ export type FromWorker =
   | { readonly kind: "error"; readonly error: ErrorData }
   | { readonly kind: "closed" };
 
-declare const self: {
+// Not `self`: ONNX Runtime takes that name away from Workers that start after it has loaded.
+const scope = globalThis as unknown as {
   onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
   postMessage(message: FromWorker, transfer?: Transferable[]): void;
 };
@@ -32,9 +33,9 @@ let segmenter: FrameSegmenter | undefined;
 let queue = Promise.resolve();
 
 // One message after the other: each frame starts from what the last one left.
-self.onmessage = ({ data }) => {
+scope.onmessage = ({ data }) => {
   queue = queue.then(() => handle(data)).catch((error) =>
-    self.postMessage({ kind: "error", error: errorData(error) })
+    scope.postMessage({ kind: "error", error: errorData(error) })
   );
 };
 
@@ -43,17 +44,17 @@ async function handle(message: ToWorker): Promise<void> {
     case "open":
       segmenter = await FrameSegmenter.create(
         message.options,
-        (line) => self.postMessage({ kind: "note", line }),
+        (line) => scope.postMessage({ kind: "note", line }),
       );
-      self.postMessage({ kind: "ready", info: segmenter.info });
+      scope.postMessage({ kind: "ready", info: segmenter.info });
       break;
     case "frame": {
       const result = await segmenter!.segment(message.frame);
-      self.postMessage({ kind: "labelled", result }, [result.labels.buffer, result.frame.data.buffer]);
+      scope.postMessage({ kind: "labelled", result }, [result.labels.buffer, result.frame.data.buffer]);
       break;
     }
     case "close":
       await segmenter?.close();
-      self.postMessage({ kind: "closed" });
+      scope.postMessage({ kind: "closed" });
   }
 }
