@@ -228,8 +228,9 @@ Deno.test("A killed encoder and a killed decoder are named, and leave no child",
     );
     const kill = async (role: string) => {
       const mark = role === "decoder" ? "pipe:1" : "pipe:0";
+      const marked = await processesWith(mark);
       for (const pid of await processesWith(folder)) {
-        if ((await Deno.readTextFile(`/proc/${pid}/cmdline`)).includes(mark)) Deno.kill(pid, "SIGKILL");
+        if (marked.includes(pid)) Deno.kill(pid, "SIGKILL");
       }
     };
     for (const role of ["decoder", "encoder"]) {
