@@ -4,7 +4,7 @@
  * @module
  */
 import type { Command } from "./command.ts";
-import { completionsCommand, demoCommand, doctorCommand, segmentCommand } from "./options.ts";
+import { completionsCommand, cutCommand, demoCommand, doctorCommand, segmentCommand } from "./options.ts";
 
 /** Runs a command on its arguments; resolves to the exit code. */
 export type Runner = (args: string[]) => Promise<number>;
@@ -28,6 +28,7 @@ function entry(command: Command, load: () => Promise<Runner>): Entry {
 /** The commands in the order of the help; the first is the default. */
 export const commands: readonly Entry[] = [
   entry(segmentCommand, async () => (await import("./segment.ts")).segment),
+  entry(cutCommand, async () => (await import("./cut.ts")).cut),
   {
     name: "eval",
     usage: "[options]",

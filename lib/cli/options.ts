@@ -374,6 +374,72 @@ export const segmentCommand = defineCommand({
   ],
 });
 
+/** Options of `walkcut cut`. */
+export const cutCommand = defineCommand({
+  name: "cut",
+  usage: "MATRIX.npy [options]",
+  summary: "Normalised Cuts on any square non-negative matrix; JSON on stdout",
+  positionals: [1, 1],
+  notes: "MATRIX.npy holds N×N numbers, float32 or float64, C order, 2 ≤ N ≤ 16384, no empty row.\n" +
+    "The MAN-C stops depend on the scale of the weights: with --rows adjacency or --adjacency cosine give a\n" +
+    "--threshold.",
+  options: [
+    {
+      name: "rows",
+      kind: "choice",
+      choices: ["stochastic", "adjacency"],
+      help: "what the rows are: those of P, which are normalised, or of a symmetric A",
+      default: "stochastic",
+    },
+    {
+      name: "walk-steps",
+      kind: "integer",
+      value: "K",
+      min: 1,
+      max: 8,
+      help: "the power of P that is cut",
+      default: "1",
+    },
+    {
+      name: "adjacency",
+      kind: "choice",
+      choices: ["dot", "cosine", "walk"],
+      help: "how rows of the walk become edge weights",
+      default: "dot",
+    },
+    {
+      name: "stop",
+      kind: "choice",
+      choices: ["manc-ncut", "manc-mincut", "manc-mincut=bipartition", "ncut"],
+      help: "when a segment is left whole; ncut needs --threshold",
+      default: "manc-ncut",
+    },
+    {
+      name: "threshold",
+      kind: "number",
+      value: "T",
+      min: 0,
+      max: 2,
+      help: "NCut above which a segment is left whole; implies --stop ncut",
+    },
+    {
+      name: "solver",
+      kind: "choice",
+      choices: ["auto", "factor", "operator"],
+      help: "low rank and certified, or exact products",
+      default: "auto",
+    },
+    {
+      name: "device",
+      kind: "choice",
+      choices: ["auto", "webgpu", "cpu"],
+      help: "auto takes a hardware adapter, else the CPU",
+      default: "auto",
+    },
+    { name: "init", kind: "path", value: "FILE", help: "start from an earlier output" },
+  ],
+});
+
 /** Options of `walkcut doctor`. */
 export const doctorCommand = defineCommand({
   name: "doctor",

@@ -6,6 +6,7 @@
 import { gaussian } from "../random.ts";
 import type { Factor } from "./factor.ts";
 import { lanczos } from "./lanczos.ts";
+import { align, splitProposal, wholeProposal } from "./proposal.ts";
 import type { Proposal, SegmentNodes, Solver } from "./solver.ts";
 import { ascending, type Split, sweepFactor } from "./sweep.ts";
 
@@ -56,7 +57,7 @@ function proposeFromFactor(factor: Factor, { nodes, start, hold, minPart }: Segm
   }
   const degrees = degreesOf(rows, m, r, sum);
   const total = totalWeight(factor, nodes, sum);
-  if (m < 2) return whole(nodes, total);
+  if (m < 2) return wholeProposal(nodes);
 
   const scaled = new Float32Array(m * r);
   for (let i = 0; i < m; i++) {
@@ -81,10 +82,12 @@ function proposeFromFactor(factor: Factor, { nodes, start, hold, minPart }: Segm
     const held = candidate(pairs.held);
     if (held.ncut <= chosen.ncut * HOLD || Number.isNaN(chosen.ncut)) chosen = held;
   }
-  return split(nodes, chosen, {
+  const { values, order, position, ncut } = chosen;
+  return splitProposal(nodes, values, order, position, {
+    ncut,
     total,
     theta: pairs.theta,
-    residual: residualOf(scaled, m, r, degrees, chosen.values),
+    residual: residualOf(scaled, m, r, degrees, values),
   });
 }
 
@@ -155,48 +158,6 @@ function residualOf(
     error += (bx - theta * y[i]! * Math.sqrt(degrees[i]!)) ** 2;
   }
   return Math.sqrt(error) / theta;
-}
-
-/** Turns `values` so that it points the way `start` does. */
-function align(values: Float32Array, start: Float32Array | undefined): void {
-  if (!start) return;
-  let along = 0;
-  for (let i = 0; i < values.length; i++) along += values[i]! * start[i]!;
-  if (along < 0) { for (let i = 0; i < values.length; i++) values[i] = -values[i]!; }
-}
-
-function split(
-  nodes: Uint32Array<ArrayBuffer>,
-  { values, order, position, ncut }: Candidate,
-  { total, theta, residual }: { total: number; theta: number; residual: number },
-): Proposal {
-  const part = (from: number, to: number) =>
-    Uint32Array.from(order.subarray(from, to), (i) => nodes[i]!).sort();
-  return {
-    nodes,
-    vector: values,
-    theta,
-    residual,
-    ncut,
-    splitValue: position > 0 ? values[order[position - 1]!]! : NaN,
-    left: part(0, position),
-    right: part(position, nodes.length),
-    total,
-  };
-}
-
-function whole(nodes: Uint32Array<ArrayBuffer>, total: number): Proposal {
-  return {
-    nodes,
-    vector: new Float32Array(nodes.length),
-    theta: 0,
-    residual: 0,
-    ncut: NaN,
-    splitValue: NaN,
-    left: nodes,
-    right: new Uint32Array(0),
-    total,
-  };
 }
 
 function normalised(x: Float64Array): Float64Array {
