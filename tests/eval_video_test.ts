@@ -106,7 +106,7 @@ Deno.test("blockFlow() finds shifts, and none where only the light changes", () 
   const seed = Math.floor(Math.random() * 1e9);
   const random = uniform(seed);
   const [width, height] = [320, 192];
-  const big = Uint8Array.from({ length: 400 * 300 }, () => 60 + 130 * random());
+  let big = new Uint8Array();
   // Blobs of 9 px: block matching needs some smoothness.
   const picture = (x0: number, y0: number, gain: number) => {
     const data = new Uint8Array(width * height * 3);
@@ -119,34 +119,46 @@ Deno.test("blockFlow() finds shifts, and none where only the light changes", () 
     return luma({ width, height, data });
   };
   for (const [dx, dy] of [[0, 0], [4, -2], [-10, 6], [18, 12]] as const) {
-    const flow = blockFlow(picture(40, 40, 0), picture(40 + dx, 40 + dy, 9));
     let right = 0;
     let counted = 0;
-    for (let r = 2; r < flow.rows - 2; r++) {
-      for (let c = 2; c < flow.columns - 2; c++) {
-        counted++;
-        const at = 2 * (r * flow.columns + c);
-        if (flow.shift[at] === dx && flow.shift[at + 1] === dy) right++;
+    // Chance makes single pictures hard; the share of all is steady.
+    for (let round = 0; round < 6; round++) {
+      big = Uint8Array.from({ length: 400 * 300 }, () => 60 + 130 * random());
+      const flow = blockFlow(picture(40, 40, 0), picture(40 + dx, 40 + dy, 9));
+      for (let r = 2; r < flow.rows - 2; r++) {
+        for (let c = 2; c < flow.columns - 2; c++) {
+          counted++;
+          const at = 2 * (r * flow.columns + c);
+          if (flow.shift[at] === dx && flow.shift[at + 1] === dy) right++;
+        }
       }
     }
-    assert(right >= 0.6 * counted, `seed ${seed}, shift ${dx},${dy}: ${right} of ${counted}`);
+    assert(right >= 0.75 * counted, `seed ${seed}, shift ${dx},${dy}: ${right} of ${counted}`);
   }
 });
 
 Deno.test("SteadyScorer tells steady labels from blinking ones, without truth", () => {
   const seed = Math.floor(Math.random() * 1e6);
   const { width, height } = SIZE;
-  const [steady, blinking] = [new SteadyScorer(width, height), new SteadyScorer(width, height)];
-  let last = 0;
-  for (const { frame, truth, scene: index } of scene({ ...SIZE, seed, grade: "easy" })) {
-    steady.add(frame, truth, index !== last);
-    blinking.add(frame, truth.map((id) => frame.index % 4 === 0 ? id + 50 : id), index !== last);
-    last = index;
+  const rounds = 8;
+  const means = { good: { tc: 0, flicker: 0, vc8: 0 }, bad: { tc: 0, flicker: 0, vc8: 0 } };
+  // A single scene's motion may be hard to tell; the mean of several is steady.
+  for (let round = 0; round < rounds; round++) {
+    const [steady, blinking] = [new SteadyScorer(width, height), new SteadyScorer(width, height)];
+    let last = 0;
+    for (const { frame, truth, scene: index } of scene({ ...SIZE, seed: seed + round, grade: "easy" })) {
+      steady.add(frame, truth, index !== last);
+      blinking.add(frame, truth.map((id) => frame.index % 4 === 0 ? id + 50 : id), index !== last);
+      last = index;
+    }
+    for (const [mean, result] of [[means.good, steady.result()], [means.bad, blinking.result()]] as const) {
+      for (const key of ["tc", "flicker", "vc8"] as const) mean[key] += result[key] / rounds;
+    }
   }
-  const [good, bad] = [steady.result(), blinking.result()];
-  assert(good.tc > 0.95, `seed ${seed}: ${good.tc}`);
-  assert(good.flicker < 0.02, `seed ${seed}: ${good.flicker}`);
-  assert(good.vc8 > 0.95, `seed ${seed}: ${good.vc8}`);
+  const { good, bad } = means;
+  assert(good.tc > 0.97, `seed ${seed}: ${good.tc}`);
+  assert(good.flicker < 0.005, `seed ${seed}: ${good.flicker}`);
+  assert(good.vc8 > 0.97, `seed ${seed}: ${good.vc8}`);
   assert(bad.tc < 0.75 && bad.flicker > 0.3 && bad.vc8 < 0.2, `seed ${seed}: ${JSON.stringify(bad)}`);
 });
 
