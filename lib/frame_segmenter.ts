@@ -8,6 +8,7 @@ import { cutFrame, type CutResult, type CutSettings, type CutState } from "./cut
 import type { Segmentation } from "./cut/segmentation.ts";
 import { labelPixels } from "./cut/upsample.ts";
 import { cutOnDevice } from "./cut/webgpu/cut_on_device.ts";
+import type { HeldTree } from "./cut/held_tree.ts";
 import type { FeatureNetwork } from "./features/network.ts";
 import { nodeColours } from "./features/node_colours.ts";
 
@@ -23,6 +24,17 @@ import { createWebGpuWalkDevice, WebGpuWalk } from "./walk/webgpu/walk_device.ts
 
 /** Distance above which a frame starts a scene, unless asked otherwise. */
 export const DEFAULT_SCENE_CUT = 0.35;
+
+/** What lies behind the segments of one frame. */
+export interface FrameDetail {
+  /** P of the frame; released when the frame is done. */
+  readonly walk: Walk;
+  readonly segmentation: Segmentation;
+  /** The Fiedler vector of each node of the segmentation's tree, at the same positions. */
+  readonly held: HeldTree;
+  /** Id of each leaf. */
+  readonly ids: readonly number[];
+}
 
 /** The whole chain from a frame to its labels, with what it carries from frame to frame. */
 export class FrameSegmenter {
@@ -66,8 +78,15 @@ export class FrameSegmenter {
     return new FrameSegmenter(info, device, network, settings, options);
   }
 
-  /** Segments the next frame of the stream. */
-  async segment(frame: Frame): Promise<SegmentedFrame> {
+  /**
+   * Segments the next frame of the stream.
+   *
+   * @param look shown what lies behind the segments before the walk is released.
+   */
+  async segment(
+    frame: Frame,
+    look?: (detail: FrameDetail) => Promise<void>,
+  ): Promise<SegmentedFrame> {
     const clock = new Stopwatch();
     const sceneCut = this.#scenes.startsScene(frame);
     this.#prepare(sceneCut);
@@ -86,6 +105,7 @@ export class FrameSegmenter {
         segments: segmentation.segments,
         colours: nodeColours(frame, this.info.grid),
       });
+      await look?.({ walk, segmentation, held: state.tree, ids });
       if (this.options.dump !== undefined) await this.#dump(frame, walk, segmentation, ids);
       const stats = frameStats(segmentation, clock.times(), { unetEvals, sceneCut });
       return labelled(frame, pixels, segmentation, ids, stats);
