@@ -277,6 +277,64 @@ Deno.test("openVideo() applies rotation once, and keeps odd sizes and pixel aspe
     assertEquals([odd.info.width, odd.info.height, odd.info.sampleAspect], [61, 37, { num: 4, den: 3 }]);
   }));
 
+/** A JPEG with an Exif segment that says nothing but its orientation, in either byte order. */
+function withOrientation(jpeg: Uint8Array, orientation: number, little: boolean): Uint8Array<ArrayBuffer> {
+  const exif = new DataView(new ArrayBuffer(36));
+  exif.setUint32(0, 0xffe10022);
+  [..."Exif\0\0"].forEach((c, i) => exif.setUint8(4 + i, c.charCodeAt(0)));
+  exif.setUint16(10, little ? 0x4949 : 0x4d4d);
+  exif.setUint16(12, 42, little);
+  exif.setUint32(14, 8, little);
+  exif.setUint16(18, 1, little);
+  exif.setUint16(20, 0x0112, little);
+  exif.setUint16(22, 3, little);
+  exif.setUint32(24, 1, little);
+  exif.setUint16(28, orientation, little);
+  return Uint8Array.from([...jpeg.subarray(0, 2), ...new Uint8Array(exif.buffer), ...jpeg.subarray(2)]);
+}
+
+Deno.test("openVideo() turns a JPEG as its camera says, once", () =>
+  inFolder(async (folder) => {
+    // A corner of each colour: red and green above, blue and white below.
+    const corners = { red: [250, 0, 0], green: [0, 250, 0], blue: [0, 0, 250], white: [250, 250, 250] };
+    const picture = "color=s=64x32,format=rgb24,geq=" +
+      "r='250*(eq(lt(X,32),lt(Y,16)))':g='250*gte(X,32)':b='250*gte(Y,16)'";
+    await ffmpeg(...LAVFI, picture, "-frames:v", "1", "-pix_fmt", "yuvj444p", "-q:v", "1", `${folder}/p.jpg`);
+    const stored = await Deno.readFile(`${folder}/p.jpg`);
+    // Exif: which side of what is seen the first stored row and the first stored column are.
+    const seen: [keyof typeof corners, keyof typeof corners, keyof typeof corners, keyof typeof corners][] = [
+      ["red", "green", "blue", "white"], // top, left
+      ["green", "red", "white", "blue"], // top, right
+      ["white", "blue", "green", "red"], // bottom, right
+      ["blue", "white", "red", "green"], // bottom, left
+      ["red", "blue", "green", "white"], // left, top
+      ["blue", "red", "white", "green"], // right, top
+      ["white", "green", "blue", "red"], // right, bottom
+      ["green", "white", "red", "blue"], // left, bottom
+    ];
+    for (const [i, expected] of seen.entries()) {
+      const bytes = withOrientation(stored, i + 1, i % 3 === 0);
+      await Deno.mkdir(`${folder}/${i}`);
+      await Deno.writeFile(`${folder}/${i}/1.jpg`, bytes);
+      for (const input of [`${folder}/${i}/1.jpg`, `${folder}/${i}`, "-"]) {
+        const { frames, info, error } = await readAll(input, { stdin: streamOf(bytes) });
+        const name = `orientation ${i + 1} of ${input}`;
+        assertEquals([error, frames.length], [undefined, 1], name);
+        assertEquals([info.width, info.height, info.sampleAspect], [
+          ...(i < 4 ? [64, 32] : [32, 64]),
+          undefined,
+        ]);
+        const at = (x: number, y: number) =>
+          pixel(frames[0]!, x * (info.width - 9) + 4, y * (info.height - 9) + 4);
+        [at(0, 0), at(1, 0), at(0, 1), at(1, 1)].forEach((rgb, k) =>
+          near(rgb, corners[expected[k]!], 12, name)
+        );
+      }
+    }
+    await Deno.writeFile(`${folder}/0/2.jpg`, withOrientation(stored, 6, true));
+    await assertRejects(() => openVideo(`${folder}/0`), UsageError, "not all turned the same way");
+  }));
+
 Deno.test("openVideo() converts every matrix, range and depth to the RGB that was meant", () =>
   inFolder(async (folder) => {
     const meant = [200, 50, 20];

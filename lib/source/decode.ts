@@ -46,6 +46,8 @@ export interface DecoderOptions {
   readonly limit?: number;
   /** Seconds at which the last frame should end, where known and nothing cuts it short. */
   readonly until?: number;
+  /** Of a picture: says whether its last bytes are those of a whole one. */
+  readonly picture?: { readonly whole: boolean };
 }
 
 /** ffmpeg, decoding. */
@@ -191,7 +193,8 @@ export class Decoder implements VideoSource {
     const short = until !== undefined && until - ptsSeconds(this.info, last) > this.#tolerance(until);
     // A camera's MJPEG often lacks its end marker; a single picture without one is cut off.
     const early = this.#process.lines.some(({ text }) =>
-      ENDS_EARLY.test(text) || (this.info.still && /EOI missing|overread/.test(text))
+      ENDS_EARLY.test(text) ||
+      (this.info.still && !this.#options.picture?.whole && /EOI missing|overread/.test(text))
     );
     if ((short && (errors.length > 0 || !status.success)) || early) {
       throw new WalkcutError({

@@ -1,6 +1,7 @@
 /**
  * Watches bytes on their way to ffmpeg for what ffmpeg would pass over in silence: a Y4M stream with an
- * impossible header, or one that ends inside a frame.
+ * impossible header, or one that ends inside a frame; and for what it would complain of without need: the end
+ * of a JPEG.
  *
  * @module
  */
@@ -131,5 +132,23 @@ export class Y4mGuard {
     this.#frames++;
     this.#left = this.#frameBytes;
     this.#state = "samples";
+  }
+}
+
+/** Remembers how a JPEG stream ends: ffmpeg misses the end marker of some that have it. */
+export class JpegGuard {
+  #last = [-1, -1];
+
+  /** Looks at the next bytes. */
+  see(bytes: Uint8Array): void {
+    this.#last = [...this.#last, ...bytes.subarray(-2)].slice(-2);
+  }
+
+  /** The stream has ended; whether it was whole is for {@linkcode whole} to say. */
+  end(): void {}
+
+  /** True where the last two bytes were the end marker. */
+  get whole(): boolean {
+    return this.#last[0] === 0xff && this.#last[1] === 0xd9;
   }
 }

@@ -5,6 +5,7 @@
  * @module
  */
 import { UsageError } from "../errors.ts";
+import { exifOrientation } from "./exif.ts";
 import { reduce } from "./numbers.ts";
 import type { Rational } from "./frame.ts";
 
@@ -16,6 +17,8 @@ export interface Content {
   readonly demuxer?: string;
   /** True for one picture a file. */
   readonly picture?: true;
+  /** Exif's orientation, 2 … 8, where a picture is not stored upright. */
+  readonly orientation?: number;
 }
 
 /** An input, before ffmpeg has seen it. */
@@ -25,6 +28,8 @@ export type Input =
   | { readonly kind: "pictures"; readonly files: readonly string[]; readonly content: Content }
   | { readonly kind: "pipe" };
 
+/** Bytes of a file's head that are looked at. */
+const HEAD_BYTES = 1 << 16;
 const URL_FORM = /^(https?|ftp|rtsps?|rtmps?|rtmpe|srt|udp|tcp|rtp|mmsh?|sftp):\/\/./i;
 const URL_PROTOCOLS =
   "http,https,httpproxy,ftp,tcp,tls,udp,rtp,rtsp,rtmp,rtmps,rtmpt,rtmpe,srt,mmsh,mmst,sftp,crypto,data,hls";
@@ -66,6 +71,7 @@ export function inputArgs(input: Input & { kind: "file" | "url" }): string[] {
     "file,crypto,data",
     ...(input.content.demuxer ? ["-f", input.content.demuxer] : []),
     ...(input.content.demuxer === "image2" ? ["-pattern_type", "none"] : []),
+    ...(input.content.orientation ? ["-noautorotate"] : []),
     "-i",
     `file:${input.path}`,
   ];
@@ -78,13 +84,14 @@ export function pipeArgs(content: Content, fps: Rational | undefined): string[] 
     "pipe,crypto,data",
     ...(content.demuxer ? ["-f", content.demuxer] : []),
     ...(content.picture && fps ? ["-framerate", `${fps.num}/${fps.den}`] : []),
+    ...(content.orientation ? ["-noautorotate"] : []),
     "-i",
     "pipe:0",
   ];
 }
 
-/** Recognises content by its first bytes (64 are enough). */
-export function sniff(head: Uint8Array): Content {
+/** Recognises content by its first bytes: 64 are enough, but for a JPEG's orientation, which may come late. */
+export function sniff(head: Uint8Array<ArrayBuffer>): Content {
   const ascii = String.fromCharCode(...head.subarray(0, 64));
   if (ascii.startsWith("YUV4MPEG2")) return { name: "Y4M", demuxer: "yuv4mpegpipe" };
   if (ascii.startsWith("nut/multimedia container\0")) return { name: "NUT", demuxer: "nut" };
@@ -93,7 +100,15 @@ export function sniff(head: Uint8Array): Content {
       ? { name: "APNG", demuxer: "apng" }
       : { name: "PNG", demuxer: "png_pipe", picture: true };
   }
-  if (ascii.startsWith("\xff\xd8\xff")) return { name: "JPEG", demuxer: "jpeg_pipe", picture: true };
+  if (ascii.startsWith("\xff\xd8\xff")) {
+    const orientation = exifOrientation(head);
+    return {
+      name: "JPEG",
+      demuxer: "jpeg_pipe",
+      picture: true,
+      ...(orientation > 1 ? { orientation } : {}),
+    };
+  }
   if (ascii.startsWith("RIFF") && ascii.slice(8, 12) === "WEBP") {
     return { name: "WebP", demuxer: "webp_pipe", picture: true };
   }
@@ -135,9 +150,9 @@ async function contentOf(path: string): Promise<Content> {
     throw new UsageError({ what: "Cannot read the input", found: `${path} (${textOf(cause)})`, cause });
   }
   try {
-    const head = new Uint8Array(64);
+    const head = new Uint8Array(HEAD_BYTES);
     let filled = 0;
-    for (let n: number | null = 0; n !== null && filled < 64; filled += n ?? 0) {
+    for (let n: number | null = 0; n !== null && filled < head.length; filled += n ?? 0) {
       n = await file.read(head.subarray(filled));
     }
     if (filled === 0) throw new UsageError({ what: "The input is empty", found: path });
@@ -209,6 +224,13 @@ async function pictures(folder: string, names: readonly string[]): Promise<Input
       throw new UsageError({
         what: `The pictures are not all ${content.name}`,
         found: `${path} is ${other.name}`,
+        advice: "name those of one kind with a glob",
+      });
+    }
+    if (other.orientation !== content.orientation) {
+      throw new UsageError({
+        what: "The pictures are not all turned the same way",
+        found: `${path} has orientation ${other.orientation ?? 1}, the first has ${content.orientation ?? 1}`,
         advice: "name those of one kind with a glob",
       });
     }

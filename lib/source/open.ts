@@ -14,9 +14,10 @@ import {
 import { type Probe, probeInput, type ProbeResult } from "../ffmpeg/probe.ts";
 import { UsageError } from "../errors.ts";
 import { type ColorPlan, planColor } from "./color.ts";
+import { uprightFilters } from "./exif.ts";
 import { Decoder } from "./decode.ts";
 import type { Origin, Rational, VideoInfo, VideoSource } from "./frame.ts";
-import { Y4mGuard } from "./guard.ts";
+import { JpegGuard, Y4mGuard } from "./guard.ts";
 import {
   classifyInput,
   concatenateFiles,
@@ -203,8 +204,9 @@ async function openPipe(
   const content: Content = asked === "y4m" || asked === "nut"
     ? { name: asked.toUpperCase(), demuxer: asked === "y4m" ? "yuv4mpegpipe" : "nut" }
     : sniff(head);
-  const guard = content.demuxer === "yuv4mpegpipe" ? new Y4mGuard() : undefined;
-  if (guard) new Y4mGuard().see(head);
+  const jpeg = content.demuxer === "jpeg_pipe" ? new JpegGuard() : undefined;
+  const guard = content.demuxer === "yuv4mpegpipe" ? new Y4mGuard() : jpeg;
+  if (guard instanceof Y4mGuard) new Y4mGuard().see(head);
   const args = pipeArgs(content, options.fps ?? DEFAULT_FPS);
   const described = await probeInput(ffmpeg, args, head);
   const probe = "probe" in described ? described.probe : undefined;
@@ -214,12 +216,13 @@ async function openPipe(
     ffmpeg,
     args: [
       ...args,
-      ...decodeArgs(ffmpeg, [...trimFilters(window), ...strideFilter(window)], plan, window.frames),
+      ...decodeArgs(ffmpeg, [...trimFilters(window), ...strideFilter(window)], plan, content, window.frames),
     ],
     name,
     feed: { reader, ...(guard ? { guard } : {}) },
     info: describe(probe, plan, window, name, undefined),
     still: content.picture ? "one" : false,
+    ...(jpeg ? { picture: jpeg } : {}),
     ...(window.end < Infinity ? { limit: window.end - window.start } : {}),
     ...(probe?.video?.ticks ? { ticks: probe.video.ticks } : {}),
   });
@@ -241,7 +244,7 @@ async function openPictures(
   const rate = { num: fps.num, den: fps.den * window.stride };
   return await Decoder.start({
     ffmpeg,
-    args: [...args, ...decodeArgs(ffmpeg, [], plan, Infinity)],
+    args: [...args, ...decodeArgs(ffmpeg, [], plan, input.content, Infinity)],
     name: chosen.length === 1 ? chosen[0]! : `${chosen[0]} …`,
     feed: { reader: new ByteReader(concatenateFiles(chosen)) },
     info: {
@@ -278,7 +281,8 @@ async function openFile(
   const args = inputArgs(input);
   const probe = described(name, await probeInput(ffmpeg, args));
   if (!probe.video) throw noVideo(name, probe);
-  const picture = input.kind === "file" && input.content.picture === true;
+  const content = input.kind === "file" ? input.content : undefined;
+  const picture = content?.picture === true;
   if (probe.duration !== undefined && window.start > 0 && window.start >= probe.duration) {
     throw noFramesChosen(`${name} is ${probe.duration} s long`);
   }
@@ -291,7 +295,7 @@ async function openFile(
     args: [
       ...way.decodeArgs,
       ...args,
-      ...decodeArgs(ffmpeg, [...way.filters, ...strideFilter(part)], plan, part.frames),
+      ...decodeArgs(ffmpeg, [...way.filters, ...strideFilter(part)], plan, content, part.frames),
       ...way.decodeOutputs,
     ],
     name,
@@ -301,6 +305,9 @@ async function openFile(
       skipped: part.start > 0,
     }),
     still: picture,
+    ...(input.kind === "file" && content?.demuxer === "jpeg_pipe"
+      ? { picture: await endOfJpeg(input.path) }
+      : {}),
     ...(part.end < Infinity ? { limit: part.end - part.start } : {}),
     ...(probe.video.ticks ? { ticks: probe.video.ticks } : {}),
     ...(whole && probe.duration !== undefined && window.stride === 1 && input.kind === "file" &&
@@ -308,6 +315,18 @@ async function openFile(
       ? { until: probe.duration - part.start }
       : {}),
   });
+}
+
+async function endOfJpeg(path: string): Promise<JpegGuard> {
+  const guard = new JpegGuard();
+  using file = await Deno.open(path);
+  if (await file.seek(0, Deno.SeekMode.End) >= 2) {
+    await file.seek(-2, Deno.SeekMode.End);
+    const tail = new Uint8Array(2);
+    await file.read(tail);
+    guard.see(tail);
+  }
+  return guard;
 }
 
 /** How a window is cut out of a file. */
@@ -443,12 +462,18 @@ function limited(
 }
 
 /** ffmpeg's arguments from its input to NUT on its stdout. */
-function decodeArgs(ffmpeg: Ffmpeg, filters: readonly string[], plan: ColorPlan, frames: number): string[] {
+function decodeArgs(
+  ffmpeg: Ffmpeg,
+  filters: readonly string[],
+  plan: ColorPlan,
+  content: Content | undefined,
+  frames: number,
+): string[] {
   return [
     "-map",
     "0:V:0",
     "-vf",
-    [...filters, ...plan.filters].join(","),
+    [...filters, ...plan.filters, ...uprightFilters(content?.orientation ?? 1)].join(","),
     ...(frames < Infinity ? ["-frames:v", String(frames)] : []),
     ...passthroughArgs(ffmpeg),
     ...inputClockArgs(ffmpeg),
