@@ -5,11 +5,14 @@
  */
 import { openAnyModel } from "./checkpoint/open_model.ts";
 import { cutFrame, type CutResult, type CutSettings, type CutState } from "./cut/cut_frame.ts";
+import { pamr } from "./cut/pamr.ts";
+import { isPeer, segmentByPeer } from "./cut/peers/segment.ts";
 import type { Segmentation } from "./cut/segmentation.ts";
 import { labelPixels } from "./cut/upsample.ts";
 import { cutOnDevice } from "./cut/webgpu/cut_on_device.ts";
 import type { HeldTree } from "./cut/held_tree.ts";
-import type { FeatureNetwork } from "./features/network.ts";
+import { UsageError } from "./errors.ts";
+import type { AttentionLayer, FeatureNetwork } from "./features/network.ts";
 import { nodeColours } from "./features/node_colours.ts";
 
 import { writeDump } from "./sink/dump.ts";
@@ -59,11 +62,13 @@ export class FrameSegmenter {
    *
    * @param onNote told what a person should know beforehand, e.g. the memory that is needed.
    * @throws {DeviceError} `device: "webgpu"` where there is no adapter.
+   * @throws {UsageError} settings of the cut where a peer takes its place.
    */
   static async create(
     options: SegmenterOptions,
     onNote: (line: string) => void = () => {},
   ): Promise<FrameSegmenter> {
+    checkMethod(options);
     const gpu = await chooseGpu(options.device ?? "auto");
     const grid = options.grid ?? (gpu && !gpu.isFallback ? 64 : 32);
     const device = gpu ? await createWebGpuWalkDevice(gpu) : await createCpuWalkDevice();
@@ -81,7 +86,8 @@ export class FrameSegmenter {
   /**
    * Segments the next frame of the stream.
    *
-   * @param look shown what lies behind the segments before the walk is released.
+   * @param look shown what lies behind the segments before the walk is released; not with a peer's
+   *   method, which has no tree.
    */
   async segment(
     frame: Frame,
@@ -95,23 +101,44 @@ export class FrameSegmenter {
     const walk = await this.device.walk(layers, this.info.grid, this.network.levelWeights);
     try {
       clock.stop("walk");
-      const { segmentation, state } = await this.#cut(walk);
+      const { segmentation, state } = await this.#partition(layers, walk);
       this.#state = state;
       clock.stop("cut");
-      const pixels = labelPixels(segmentation.scores, segmentation.segments, this.info.grid, frame);
+      const pixels = this.#refine(
+        frame,
+        labelPixels(segmentation.scores, segmentation.segments, this.info.grid, frame),
+      );
       clock.stop("upsample");
       const ids = this.#tracker.assign({
         labels: segmentation.labels,
         segments: segmentation.segments,
         colours: nodeColours(frame, this.info.grid),
       });
-      await look?.({ walk, segmentation, held: state.tree, ids });
+      if (state) await look?.({ walk, segmentation, held: state.tree, ids });
       if (this.options.dump !== undefined) await this.#dump(frame, walk, segmentation, ids);
       const stats = frameStats(segmentation, clock.times(), { unetEvals, sceneCut });
       return labelled(frame, pixels, segmentation, ids, stats);
     } finally {
       walk.release();
     }
+  }
+
+  /** Cuts the walk, or has a peer take the cut's place, which leaves nothing to start from. */
+  async #partition(
+    layers: readonly AttentionLayer[],
+    walk: Walk,
+  ): Promise<{ segmentation: Segmentation; state: CutState | undefined }> {
+    const { method, threshold, maxSegments } = this.options;
+    if (!isPeer(method)) return await this.#cut(walk);
+    const segmentation = await segmentByPeer(method, layers, walk, this.device, {
+      ...(threshold === undefined ? {} : { threshold }),
+      ...(maxSegments ? { masks: maxSegments } : {}),
+    });
+    return { segmentation, state: undefined };
+  }
+
+  #refine(frame: Frame, pixels: Uint16Array<ArrayBuffer>): Uint16Array<ArrayBuffer> {
+    return this.options.refine === "pamr" ? pamr(frame, pixels) : pixels;
   }
 
   /** On a GPU the whole recursion stays there, where it can. */
@@ -143,11 +170,35 @@ export class FrameSegmenter {
     await writeDump(this.options.dump!, {
       index: frame.index,
       walk: await walk.dense(),
-      fiedler: this.#state!.tree.nodes[0]!.vector,
+      ...(this.#state ? { fiedler: this.#state.tree.nodes[0]!.vector } : {}),
       segmentation,
       ids,
     });
   }
+}
+
+/** Settings that only the cut has, and the words of their options. */
+const OF_THE_CUT = {
+  stop: "stop",
+  adjacency: "adjacency",
+  solver: "solver",
+  walkSteps: "walk-steps",
+  minArea: "min-area",
+  maxSegments: "max-segments",
+} as const;
+
+/** @throws {UsageError} where a peer's method is asked for with a setting that it does not have. */
+function checkMethod(options: SegmenterOptions): void {
+  const { method, threshold } = options;
+  if (!isPeer(method)) return;
+  const names = Object.keys(OF_THE_CUT) as (keyof typeof OF_THE_CUT)[];
+  const stray = names.find((name) => options[name] && !(name === "maxSegments" && method === "emerdiff"));
+  const word = stray ? OF_THE_CUT[stray] : method === "emerdiff" && threshold !== undefined && "threshold";
+  if (!word) return;
+  throw new UsageError({
+    what: `--${word} does not apply to --method ${method}`,
+    advice: "leave one of them out",
+  });
 }
 
 /** NCut threshold of `--stop ncut` where none is given: the middle of the paper's good values. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { PeerMethod } from "./cut/peers/segment.ts";
 import { WalkcutError } from "./errors.ts";
 import type { FromWorker, ToWorker } from "./segmenter_worker.ts";
 import type { Frame } from "./source/frame.ts";
@@ -58,13 +59,20 @@ export interface SegmenterOptions {
   readonly walkSteps?: number;
   /** Default `"manc-ncut"`. */
   readonly stop?: "manc-ncut" | "manc-mincut" | "manc-mincut=bipartition" | "ncut";
-  /** NCut above which a segment is left whole, 0 … 2; for `stop: "ncut"`. */
+  /**
+   * NCut above which a segment is left whole, 0 … 2; for `stop: "ncut"`. With a peer's method the
+   * distance of DiffSeg (default 1.1) or τ of DiffCut (default 0.5).
+   */
   readonly threshold?: number;
+  /** Default `"walkcut"`; else a peer that takes the cut's place. */
+  readonly method?: "walkcut" | PeerMethod;
+  /** What is done to the labels at last. Default `"none"`. */
+  readonly refine?: "none" | "pamr";
   /** Default `"dot"`. */
   readonly adjacency?: "dot" | "cosine" | "walk";
   /** Default `"auto"`. */
   readonly solver?: "auto" | "factor" | "operator";
-  /** Most segments a frame; 0 for no bound. Default 0. */
+  /** Most segments a frame; 0 for no bound. Default 0. With `method: "emerdiff"` its K, default 30. */
   readonly maxSegments?: number;
   /** Smallest segment, as a share of the frame, 0 … 1. Default 0. */
   readonly minArea?: number;

@@ -1,7 +1,10 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import { diffCut, diffCutFeatures } from "../lib/cut/peers/diffcut.ts";
+import { diffCutFeatures } from "../lib/cut/peers/diffcut.ts";
 import { anchorNodes, diffSeg } from "../lib/cut/peers/diffseg.ts";
+import { emerDiff, kMeans } from "../lib/cut/peers/emerdiff.ts";
+import { nearestLayer } from "../lib/cut/peers/layer.ts";
 import { secondEigenvector } from "../lib/cut/peers/second_eigen.ts";
+import { segmentByPeer } from "../lib/cut/peers/segment.ts";
 import { symmetricEigen } from "../lib/cut/small_eigen.ts";
 import { adjustedRand } from "../lib/eval/metrics.ts";
 import { uniform } from "../lib/random.ts";
@@ -27,13 +30,23 @@ function regions(grid: number, seed: number) {
   return { labels, p, n };
 }
 
+/** A layer of attention whose patches attend to those of their own region; queries are one direction a region. */
+function layerOf(labels: ArrayLike<number>, regions: number, resolution: number) {
+  const headDim = regions;
+  const queries = new Float32Array(resolution ** 2 * headDim);
+  for (let i = 0; i < resolution ** 2; i++) queries[i * headDim + labels[i]!] = 1;
+  return { resolution, heads: 1, headDim, scale: 8, queries, keys: queries };
+}
+
 Deno.test("diffSeg() and diffCut() find the regions of a walk that has them", async () => {
   const device = await createCpuWalkDevice();
   const seed = Math.floor(Math.random() * 1e6);
   try {
     const { labels, p, n } = regions(16, seed);
     const walk = await device.fromDense(p, n);
-    for (const found of [await diffSeg(walk, device), await diffCut(walk)]) {
+    const layers = [layerOf(labels, 4, 16)];
+    for (const method of ["diffseg", "diffcut"] as const) {
+      const found = await segmentByPeer(method, layers, walk, device);
       assertEquals(found.segments, 4, `seed ${seed}`);
       assertEquals(adjustedRand(found.labels, labels), 1, `seed ${seed}`);
       assertEquals(found.scores.length, n * found.segments);
@@ -144,4 +157,53 @@ Deno.test("diffCutFeatures() cuts until τ and interpolates to the grid", () => 
   assertEquals(diffCutFeatures(features, side, 3, side, { tau: 0 }).segments, 1);
   // All alike: every split costs about 1.
   assertEquals(diffCutFeatures(new Float32Array(48).fill(0.5), 4, 3, 4).segments, 1);
+});
+
+Deno.test("emerDiff() gives the clusters of a layer's queries, at most K of them", async () => {
+  const device = await createCpuWalkDevice();
+  const seed = Math.floor(Math.random() * 1e6);
+  try {
+    const { labels } = regions(16, seed);
+    const layer = layerOf(labels, 4, 16);
+    const found = await emerDiff(layer, device, 16, { masks: 4 });
+    assertEquals(found.segments, 4);
+    assertEquals(adjustedRand(found.labels, labels), 1);
+    assertEquals((await emerDiff(layer, device, 16, { masks: 2 })).segments, 2);
+    // Four directions are four clusters, however many are asked for.
+    assertEquals((await emerDiff(layer, device, 32)).segments, 4);
+    assertEquals((await emerDiff(layer, device, 32)).labels.length, 32 ** 2);
+  } finally {
+    await device.close();
+  }
+});
+
+Deno.test("kMeans() ends where each point is in the cluster of the nearest mean", () => {
+  const seed = Math.floor(Math.random() * 1e6);
+  const random = uniform(seed);
+  for (let round = 0; round < 20; round++) {
+    const [n, d, k] = [40 + Math.floor(60 * random()), 3, 2 + Math.floor(6 * random())];
+    const points = Float32Array.from({ length: n * d }, () => random());
+    const labels = kMeans(points, n, k);
+    const means = Array.from({ length: k }, (_, c) => {
+      const members = [...labels.keys()].filter((i) => labels[i] === c);
+      return Array.from(
+        { length: d },
+        (_, j) => members.reduce((sum, i) => sum + points[i * d + j]!, 0) / members.length,
+      );
+    });
+    const far = (i: number, c: number) =>
+      means[c]!.reduce((sum, v, j) => sum + (points[i * d + j]! - v) ** 2, 0);
+    for (let i = 0; i < n; i++) {
+      const least = Math.min(...means.keys().map((c) => far(i, c)).filter((v) => !Number.isNaN(v)));
+      assertAlmostEquals(far(i, labels[i]!), least, 1e-9, `seed ${seed}, round ${round}, point ${i}`);
+    }
+  }
+});
+
+Deno.test("nearestLayer() takes the nearest resolution, the finer of two", () => {
+  const layers = [64, 32, 16, 8].map((resolution) => layerOf(new Uint8Array(resolution ** 2), 1, resolution));
+  assertEquals(nearestLayer(layers, 32).resolution, 32);
+  assertEquals(nearestLayer(layers.slice(2), 32).resolution, 16);
+  assertEquals(nearestLayer([layers[3]!, layers[0]!], 23).resolution, 64);
+  assertEquals(nearestLayer([layers[2]!, layers[0]!], 32).resolution, 64);
 });

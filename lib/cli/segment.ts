@@ -178,8 +178,11 @@ export function segmenterOptions(values: SegmentValues): SegmenterOptions {
     grid: values.grid,
     levels: values.levels,
     walkSteps: values["walk-steps"],
-    stop: values.threshold === undefined ? values.stop : "ncut",
+    // A threshold alone asks for the stop that takes one; the peers have their own.
+    stop: values.threshold === undefined || (values.method ?? "walkcut") !== "walkcut" ? values.stop : "ncut",
     threshold: values.threshold,
+    method: values.method,
+    refine: values.refine,
     adjacency: values.adjacency,
     solver: values.solver,
     maxSegments: values["max-segments"],

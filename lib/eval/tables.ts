@@ -30,7 +30,7 @@ export type TableName = typeof TABLES[number];
 const published = (accuracy: number, f1: number, miou: number): Published => ({ accuracy, f1, miou });
 
 const ALL = [8, 16, 32, 64] as const;
-const BEST: StillOptions = { segmenter: { stop: "manc-ncut", levels: [16, 32, 64], walkSteps: 1 } };
+const BEST: StillOptions = { stop: "manc-ncut", levels: [16, 32, 64], walkSteps: 1 };
 
 const thresholds = (adjacency: "dot" | "cosine", figures: readonly (readonly [number, number, number])[]) =>
   figures.map(([accuracy, f1, miou], i): TableRow => {
@@ -38,13 +38,11 @@ const thresholds = (adjacency: "dot" | "cosine", figures: readonly (readonly [nu
     return {
       label: `${adjacency}, NCut < ${threshold.toFixed(1)}`,
       options: {
-        segmenter: {
-          adjacency,
-          stop: "ncut",
-          threshold: Number(threshold.toFixed(1)),
-          levels: ALL,
-          walkSteps: 1,
-        },
+        adjacency,
+        stop: "ncut",
+        threshold: Number(threshold.toFixed(1)),
+        levels: ALL,
+        walkSteps: 1,
       },
       published: published(accuracy, f1, miou),
     };
@@ -53,17 +51,17 @@ const thresholds = (adjacency: "dot" | "cosine", figures: readonly (readonly [nu
 const levels = (stop: "manc-ncut" | "manc-mincut", figures: readonly (readonly [number, number, number])[]) =>
   figures.map(([accuracy, f1, miou], i): TableRow => ({
     label: `${stop}, ${ALL.slice(i).join(" ")}`,
-    options: { segmenter: { stop, levels: ALL.slice(i), walkSteps: 1 } },
+    options: { stop, levels: ALL.slice(i), walkSteps: 1 },
     published: published(accuracy, f1, miou),
   }));
 
 const diffSeg = (threshold: number): StillOptions => ({
   method: "diffseg",
-  peerThreshold: threshold,
-  segmenter: { levels: ALL },
+  threshold,
+  levels: ALL,
 });
 /** τ = 0.2, as its authors found best on Stable Diffusion 1.4. */
-const DIFFCUT: StillOptions = { method: "diffcut", peerThreshold: 0.2, segmenter: { levels: [32] } };
+const DIFFCUT: StillOptions = { method: "diffcut", threshold: 0.2, levels: [32] };
 
 const compare = (
   dataset: DatasetName,
@@ -96,7 +94,7 @@ export const PAPER: Readonly<
       [70.0, 54.2, 39.6],
     ] as const).map(([accuracy, f1, miou], i) => ({
       label: `k = ${i + 1}`,
-      options: { segmenter: { stop: "manc-mincut", levels: ALL, walkSteps: i + 1 } },
+      options: { stop: "manc-mincut", levels: ALL, walkSteps: i + 1 },
       published: published(accuracy, f1, miou),
     })),
   },
@@ -106,7 +104,11 @@ export const PAPER: Readonly<
       {
         label: "random walk, NCut < 0.3",
         options: {
-          segmenter: { adjacency: "walk", stop: "ncut", threshold: 0.3, levels: ALL, walkSteps: 1 },
+          adjacency: "walk",
+          stop: "ncut",
+          threshold: 0.3,
+          levels: ALL,
+          walkSteps: 1,
         },
         published: published(72.2, 56.9, 43.3),
       },

@@ -12,8 +12,8 @@ export interface FrameDump {
   readonly index: number;
   /** P, `[N, N]` row-major. */
   readonly walk: Float32Array<ArrayBuffer>;
-  /** The root's Fiedler vector, `[N]`. */
-  readonly fiedler: Float32Array<ArrayBuffer>;
+  /** The root's Fiedler vector, `[N]`, where the method has one. */
+  readonly fiedler?: Float32Array<ArrayBuffer>;
   readonly segmentation: Segmentation;
   /** Id of each leaf. */
   readonly ids: readonly number[];
@@ -29,11 +29,11 @@ export async function writeDump(
 ): Promise<void> {
   const folder = join(dir, String(index).padStart(6, "0"));
   await Deno.mkdir(folder, { recursive: true });
-  const n = fiedler.length;
+  const n = segmentation.labels.length;
   const grid = Math.round(Math.sqrt(n));
   const { labels, tree, leaves, stats } = segmentation;
   await writeNpy(join(folder, "P.npy"), walk, [n, n]);
-  await writeNpy(join(folder, "fiedler.npy"), fiedler, [n]);
+  if (fiedler) await writeNpy(join(folder, "fiedler.npy"), fiedler, [n]);
   await writeNpy(join(folder, "labels.npy"), labels.map((leaf) => ids[leaf]!), [grid, grid]);
   const described = {
     frame: index,

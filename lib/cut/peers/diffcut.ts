@@ -5,14 +5,17 @@
  * The similarities are stretched to [0, 1] and raised to the power α, which sharpens
  * them; a segment is split where the best of 100 thresholds of its second
  * eigenvector gives an NCut below τ. Published parameters: 1024 nodes, α = 10,
- * τ = 0.5 (SSD-1B). The features there are the output of one attention layer; where
- * a network gives only queries and keys, rows of P stand in.
+ * τ = 0.5 (SSD-1B). The features are the output of one attention layer; as our
+ * networks give no values, its queries stand in for them: each node's feature is the
+ * mean of the queries that it attends to.
  *
  * @module
  */
-import type { Walk } from "../../walk/walk.ts";
+import type { AttentionLayer } from "../../features/network.ts";
+import type { WalkDevice } from "../../walk/walk.ts";
 import type { Segmentation } from "../segmentation.ts";
-import { flatSegmentation } from "./flat.ts";
+import { flatSegmentation, upsampleScores } from "./flat.ts";
+import { queriesOf } from "./layer.ts";
 import { secondEigenvector } from "./second_eigen.ts";
 
 /** Settings of {@linkcode diffCut}. */
@@ -25,21 +28,34 @@ export interface DiffCutOptions {
   readonly thresholds?: number;
 }
 
-/** Nodes a side that DiffCut works at. */
-const SIDE = 32;
-
 /** A segment that is whole, and the NCut that its best split would have had. */
 interface Leaf {
   readonly nodes: readonly number[];
   readonly ncut: number;
 }
 
-/** Segments a frame as DiffCut does, on the rows of P, pooled to 32×32 nodes. */
-export async function diffCut(walk: Walk, options: DiffCutOptions = {}): Promise<Segmentation> {
-  const grid = Math.round(Math.sqrt(walk.n));
-  const coarse = grid > SIDE && grid % SIDE === 0 ? SIDE : grid;
-  const features = poolWalk(await walk.dense(), grid, coarse);
-  return diffCutFeatures(features, coarse, features.length / coarse ** 2, grid, options);
+/**
+ * Segments a frame as DiffCut does, on what one attention layer gives.
+ *
+ * @param layer the one that DiffCut would take, see {@linkcode nearestLayer}.
+ * @param grid nodes a side of the result.
+ */
+export async function diffCut(
+  layer: AttentionLayer,
+  device: WalkDevice,
+  grid: number,
+  options: DiffCutOptions = {},
+): Promise<Segmentation> {
+  const { resolution, heads, headDim } = layer;
+  const columns = heads * headDim;
+  const block = await queriesOf(layer, device);
+  const attention = await device.walk([layer], resolution, new Map([[resolution, 1]]));
+  try {
+    const [output] = await attention.products([{ block, columns, word: "n" }]);
+    return diffCutFeatures(output!, resolution, columns, grid, options);
+  } finally {
+    attention.release();
+  }
 }
 
 /**
@@ -70,24 +86,6 @@ export function diffCutFeatures(
   }
   const scores = upsampleScores(segmentScores(unit, n, channels, leaves), side, leaves.length, grid);
   return flatSegmentation(scores, grid ** 2, leaves.length, tau, applications, leaves);
-}
-
-/** Mean of the rows and sum of the columns that fall into a coarser node: the same walk on fewer nodes. */
-function poolWalk(p: Float32Array<ArrayBuffer>, grid: number, side: number): Float32Array<ArrayBuffer> {
-  if (grid === side) return p;
-  const factor = grid / side;
-  const coarse = Uint32Array.from(
-    { length: grid ** 2 },
-    (_, i) => Math.floor(Math.floor(i / grid) / factor) * side + Math.floor((i % grid) / factor),
-  );
-  const n = side ** 2;
-  const out = new Float32Array(n * n);
-  for (let i = 0; i < coarse.length; i++) {
-    const row = coarse[i]! * n;
-    const from = i * coarse.length;
-    for (let j = 0; j < coarse.length; j++) out[row + coarse[j]!]! += p[from + j]! / factor ** 2;
-  }
-  return out;
 }
 
 function normaliseRows(x: Float32Array<ArrayBuffer>, n: number, channels: number): Float32Array<ArrayBuffer> {
@@ -206,35 +204,4 @@ function segmentScores(
     }
   }
   return scores;
-}
-
-/** Bilinear, half-pixel centres, `[side², count]` to `[grid², count]`. */
-function upsampleScores(
-  scores: Float32Array<ArrayBuffer>,
-  side: number,
-  count: number,
-  grid: number,
-): Float32Array<ArrayBuffer> {
-  if (side === grid) return scores;
-  const out = new Float32Array(grid ** 2 * count);
-  const at = (node: number) => {
-    const x = Math.min(side - 1, Math.max(0, (node + 0.5) * side / grid - 0.5));
-    const low = Math.floor(x);
-    return { low, high: Math.min(side - 1, low + 1), share: x - low };
-  };
-  for (let y = 0; y < grid; y++) {
-    const row = at(y);
-    for (let x = 0; x < grid; x++) {
-      const column = at(x);
-      for (let s = 0; s < count; s++) {
-        const value = (r: number, c: number) => scores[(r * side + c) * count + s]!;
-        const top = value(row.low, column.low) * (1 - column.share) +
-          value(row.low, column.high) * column.share;
-        const bottom = value(row.high, column.low) * (1 - column.share) +
-          value(row.high, column.high) * column.share;
-        out[(y * grid + x) * count + s] = top * (1 - row.share) + bottom * row.share;
-      }
-    }
-  }
-  return out;
 }

@@ -5,9 +5,6 @@
  */
 import type { CutNode, Segmentation } from "../segmentation.ts";
 
-/** Published methods that can take the cut's place on the same network. */
-export type PeerMethod = "diffseg" | "diffcut";
-
 /** What is known of one segment of a flat partition. */
 export interface FlatSegment {
   /** NCut of the split that was not taken; NaN where the method has none. */
@@ -64,4 +61,35 @@ export function flatSegmentation(
       recertified: 0,
     },
   };
+}
+
+/** Bilinear, half-pixel centres, `[side², count]` to `[grid², count]`. */
+export function upsampleScores(
+  scores: Float32Array<ArrayBuffer>,
+  side: number,
+  count: number,
+  grid: number,
+): Float32Array<ArrayBuffer> {
+  if (side === grid) return scores;
+  const out = new Float32Array(grid ** 2 * count);
+  const at = (node: number) => {
+    const x = Math.min(side - 1, Math.max(0, (node + 0.5) * side / grid - 0.5));
+    const low = Math.floor(x);
+    return { low, high: Math.min(side - 1, low + 1), share: x - low };
+  };
+  for (let y = 0; y < grid; y++) {
+    const row = at(y);
+    for (let x = 0; x < grid; x++) {
+      const column = at(x);
+      for (let s = 0; s < count; s++) {
+        const value = (r: number, c: number) => scores[(r * side + c) * count + s]!;
+        const top = value(row.low, column.low) * (1 - column.share) +
+          value(row.low, column.high) * column.share;
+        const bottom = value(row.high, column.low) * (1 - column.share) +
+          value(row.high, column.high) * column.share;
+        out[(y * grid + x) * count + s] = top * (1 - row.share) + bottom * row.share;
+      }
+    }
+  }
+  return out;
 }

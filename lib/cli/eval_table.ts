@@ -1,0 +1,68 @@
+/**
+ * `walkcut eval --table`: the configurations of the paper's tables, beside its figures.
+ *
+ * @module
+ */
+import { ExitCode, WalkcutError } from "../errors.ts";
+import { openDataset } from "../eval/datasets.ts";
+import { Journal, scoreDataset, summarise, type Summary } from "../eval/run.ts";
+import { openStill } from "../eval/still.ts";
+import { PAPER, type TableRow } from "../eval/tables.ts";
+import { chosenDataset } from "./eval_images.ts";
+import { type EvalValues, progressOf, segmenterOptions, shared } from "./eval_options.ts";
+import { tell } from "./eval_report.ts";
+import { writeStderr } from "./progress.ts";
+
+/** Runs a table of the paper. */
+export async function evaluateTable(values: EvalValues): Promise<number> {
+  const { title, rows } = PAPER[values.table!];
+  const model = values.model ?? "embedded";
+  if (model === "embedded") {
+    writeStderr("walkcut: on the embedded network: the paper's figures are those of Stable Diffusion 1.4\n");
+  }
+  const results: { label: string; summary?: Summary; published: TableRow["published"]; reason?: string }[] =
+    [];
+  for (const [index, row] of rows.entries()) {
+    const label = row.dataset ? `${row.dataset}, ${row.label}` : row.label;
+    try {
+      const dataset = row.dataset && !values.images
+        ? await openDataset(row.dataset, `${values.data ?? "."}/${row.dataset}`)
+        : await chosenDataset(values);
+      const options = { ...segmenterOptions(values), ...row.options };
+      const journal = values.resume === undefined
+        ? undefined
+        : await Journal.open(`${values.resume}.${index + 1}`, { dataset: dataset.name, ...options });
+      const prediction = await openStill(options);
+      const progress = progressOf(values, Math.min(values.limit ?? Infinity, dataset.items.length));
+      try {
+        const scores = await scoreDataset(dataset, prediction, {
+          ...shared(values),
+          ...(journal ? { journal } : {}),
+          onScore: ({ segments }) => progress.frame(segments),
+        });
+        results.push({ label, summary: summarise(scores, dataset), published: row.published });
+      } finally {
+        progress.end();
+        await prediction.close();
+      }
+    } catch (error) {
+      // A level that the network lacks or a data set that is not there takes one row, not the table.
+      if (!(error instanceof WalkcutError)) throw error;
+      results.push({ label, published: row.published, reason: error.message });
+    }
+  }
+  if (results.every(({ summary }) => !summary)) {
+    throw new WalkcutError({
+      what: `No row of ${values.table} could be run`,
+      found: results[0]!.reason ?? "",
+    });
+  }
+  tell(
+    values,
+    results.map(({ label, summary, published }) => [label, summary, published]),
+    { table: values.table, title, model, rows: results },
+    title,
+  );
+  for (const { label, reason } of results) if (reason) writeStderr(`walkcut: ${label}: ${reason}\n`);
+  return ExitCode.Done;
+}
