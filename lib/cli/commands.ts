@@ -30,6 +30,13 @@ export const commands: readonly Entry[] = [
   entry(segmentCommand, async () => (await import("./segment.ts")).segment),
   entry(cutCommand, async () => (await import("./cut.ts")).cut),
   {
+    name: "inspect",
+    usage: "IMAGE|VIDEO -o OUT.png",
+    summary: "figures: attention of a point, P^k, eigenvectors, the hierarchy",
+    command: async () => (await import("./inspect.ts")).inspectCommand,
+    load: async () => (await import("./inspect.ts")).inspect,
+  },
+  {
     name: "eval",
     usage: "[options]",
     summary: "score label maps against ground truth; the paper's tables",
