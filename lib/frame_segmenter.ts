@@ -4,12 +4,12 @@
  * @module
  */
 import { openAnyModel } from "./checkpoint/open_model.ts";
-import { cutFrame, type CutResult, type CutSettings, type CutState } from "./cut/cut_frame.ts";
+import type { CutSettings, CutState } from "./cut/cut_frame.ts";
+import { cutWalk } from "./cut/cut_walk.ts";
 import { pamr } from "./cut/pamr.ts";
 import { isPeer, segmentByPeer } from "./cut/peers/segment.ts";
 import type { Segmentation } from "./cut/segmentation.ts";
 import { labelPixels } from "./cut/upsample.ts";
-import { cutOnDevice } from "./cut/webgpu/cut_on_device.ts";
 import type { HeldTree } from "./cut/held_tree.ts";
 import { UsageError } from "./errors.ts";
 import type { AttentionLayer, FeatureNetwork } from "./features/network.ts";
@@ -23,7 +23,7 @@ import { Tracker } from "./track/tracker.ts";
 import { createCpuWalkDevice } from "./walk/cpu/walk_device.ts";
 import { chooseGpu } from "./walk/choose_gpu.ts";
 import type { Walk, WalkDevice } from "./walk/walk.ts";
-import { createWebGpuWalkDevice, WebGpuWalk } from "./walk/webgpu/walk_device.ts";
+import { createWebGpuWalkDevice } from "./walk/webgpu/walk_device.ts";
 
 /** Distance above which a frame starts a scene, unless asked otherwise. */
 export const DEFAULT_SCENE_CUT = 0.35;
@@ -76,7 +76,7 @@ export class FrameSegmenter {
     const network = await openAnyModel(options.model ?? "embedded", where, {
       grid,
       onNote,
-      ...given(options, "levels", "inversionSteps", "timestep", "reuseNoise"),
+      ...given(options, "levels", "inversionSteps", "timestep", "reuseNoise", "layers", "prompt"),
     });
     const settings = cutSettings(options, options.walkSteps ?? network.walkSteps, grid);
     const info = { device: device.kind, description: device.description, grid, walkSteps: settings.steps };
@@ -129,7 +129,7 @@ export class FrameSegmenter {
     walk: Walk,
   ): Promise<{ segmentation: Segmentation; state: CutState | undefined }> {
     const { method, threshold, maxSegments } = this.options;
-    if (!isPeer(method)) return await this.#cut(walk);
+    if (!isPeer(method)) return await cutWalk(walk, this.settings, this.#state);
     const segmentation = await segmentByPeer(method, layers, walk, this.device, {
       ...(threshold === undefined ? {} : { threshold }),
       ...(maxSegments ? { masks: maxSegments } : {}),
@@ -139,14 +139,6 @@ export class FrameSegmenter {
 
   #refine(frame: Frame, pixels: Uint16Array<ArrayBuffer>): Uint16Array<ArrayBuffer> {
     return this.options.refine === "pamr" ? pamr(frame, pixels) : pixels;
-  }
-
-  /** On a GPU the whole recursion stays there, where it can. */
-  async #cut(walk: Walk): Promise<CutResult> {
-    const onDevice = walk instanceof WebGpuWalk
-      ? await cutOnDevice(walk, this.settings, this.#state)
-      : undefined;
-    return onDevice ?? await cutFrame(walk, this.settings, this.#state);
   }
 
   /** Frees network and device; no call may follow. */
@@ -182,6 +174,8 @@ const OF_THE_CUT = {
   stop: "stop",
   adjacency: "adjacency",
   solver: "solver",
+  power: "power",
+  thresholds: "thresholds",
   walkSteps: "walk-steps",
   minArea: "min-area",
   maxSegments: "max-segments",
@@ -224,7 +218,7 @@ function cutSettings(options: SegmenterOptions, steps: number, grid: number): Cu
       : { kind: stop },
     maxSegments: options.maxSegments ?? 0,
     minPart: Math.max(1, Math.round((options.minArea ?? 0) * grid ** 2)),
-    ...given(options, "adjacency", "solver"),
+    ...given(options, "adjacency", "solver", "power", "thresholds"),
   };
 }
 

@@ -31,6 +31,10 @@ export interface FrameStats {
   readonly rank: number;
   readonly traceShare: number;
   readonly recertified: number;
+  /** Whether P^k was formed or P applied k times; absent where a peer's method took the cut's place. */
+  readonly power?: "form" | "apply";
+  /** Products of two N×N matrices that forming took, besides `operatorApplications`. */
+  readonly matrixProducts?: number;
   /** True where the frame was taken for the first of a new scene. */
   readonly sceneCut: boolean;
 }
@@ -72,6 +76,10 @@ export interface SegmenterOptions {
   readonly adjacency?: "dot" | "cosine" | "walk";
   /** Default `"auto"`. */
   readonly solver?: "auto" | "factor" | "operator";
+  /** Whether P^k is formed or P applied k times. Default: the cheaper by counted cost. */
+  readonly power?: "form" | "apply";
+  /** Evenly spaced thresholds that are tried on an eigenvector. Default: all that tell two nodes apart. */
+  readonly thresholds?: number;
   /** Most segments a frame; 0 for no bound. Default 0. With `method: "emerdiff"` its K, default 30. */
   readonly maxSegments?: number;
   /** Smallest segment, as a share of the frame, 0 … 1. Default 0. */
@@ -88,6 +96,10 @@ export interface SegmenterOptions {
   readonly timestep?: number;
   /** Diffusion models: keep the noise found on a key frame for those after it. Default true. */
   readonly reuseNoise?: boolean;
+  /** Diffusion models: layers in use, those of the paper or all as in DiffSeg. Default `"mid+up"`. */
+  readonly layers?: "mid+up" | "all";
+  /** Diffusion models: text that conditions the network. Default: the one it was imported with, none as a rule. */
+  readonly prompt?: string;
   /** Folder to which P, eigenvectors, labels and tree of each frame are written. */
   readonly dump?: string;
 }

@@ -1,8 +1,8 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { DenseAdjacency, DenseGram, WalkGram } from "../lib/cut/adjacency.ts";
-import { allowedPositions, OperatorSolver } from "../lib/cut/operator.ts";
+import { OperatorSolver } from "../lib/cut/operator.ts";
 import type { Proposal } from "../lib/cut/solver.ts";
-import { ascending } from "../lib/cut/sweep.ts";
+import { allowedPositions, ascending } from "../lib/cut/sweep.ts";
 import { gaussian } from "../lib/random.ts";
 import {
   type Dense,

@@ -3,19 +3,21 @@
  *
  * @module
  */
-import { DenseAdjacency } from "../cut/adjacency.ts";
-import { cutFrame, cutGraph, type CutSettings, type CutState } from "../cut/cut_frame.ts";
+import { DenseAdjacency, WalkGram } from "../cut/adjacency.ts";
+import { cutGraph, type CutSettings, type CutState } from "../cut/cut_frame.ts";
+import { cutWalk } from "../cut/cut_walk.ts";
 import type { HeldNode, HeldTree } from "../cut/held_tree.ts";
 import { OperatorSolver } from "../cut/operator.ts";
 import type { Segmentation } from "../cut/segmentation.ts";
-import { cutOnDevice } from "../cut/webgpu/cut_on_device.ts";
 import { ExitCode, UsageError } from "../errors.ts";
 import { readSquareNpy } from "../npy.ts";
 import { chooseGpu } from "../walk/choose_gpu.ts";
 import { createCpuWalkDevice } from "../walk/cpu/walk_device.ts";
-import { createWebGpuWalkDevice, WebGpuWalk } from "../walk/webgpu/walk_device.ts";
-import { helpText, parseCommand } from "./command.ts";
+import type { WalkDevice } from "../walk/walk.ts";
+import { createWebGpuWalkDevice } from "../walk/webgpu/walk_device.ts";
+import { helpText, parseCommand, type Values } from "./command.ts";
 import { cutCommand } from "./options.ts";
+import { checkPower, thresholdsOf } from "./cut_words.ts";
 
 /** Largest number of nodes. */
 const MOST_NODES = 16_384;
@@ -25,6 +27,11 @@ const ASYMMETRY = 1e-4;
 
 type Cut = Omit<Segmentation, "scores">;
 
+type CutValues = Values<typeof cutCommand.options>;
+
+/** What is done to P on its way to an adjacency, and so has no meaning for one that is given. */
+const OF_THE_WALK = ["walk-steps", "power", "adjacency", "solver"] as const;
+
 /** Runs the command; resolves to its exit code. */
 export async function cut(args: string[]): Promise<number> {
   const { values, positionals, help } = parseCommand(cutCommand, args);
@@ -32,9 +39,7 @@ export async function cut(args: string[]): Promise<number> {
     console.log(helpText(cutCommand));
     return ExitCode.Done;
   }
-  if (values.stop === "ncut" && values.threshold === undefined) {
-    throw new UsageError({ what: "--stop ncut needs a threshold", advice: "give --threshold T" });
-  }
+  checkTogether(values);
   const path = positionals[0]!;
   const begin = performance.now();
   const { n, data } = await readSquareNpy(path, MOST_NODES);
@@ -43,25 +48,53 @@ export async function cut(args: string[]): Promise<number> {
   }
   checkEntries(path, data, n);
   const rows = values.rows ?? "stochastic";
-  const { threshold, adjacency, solver } = values;
-  const settings: CutSettings = {
-    steps: values["walk-steps"] ?? 1,
-    stop: threshold === undefined
-      ? { kind: values.stop as "manc-ncut" ?? "manc-ncut" }
-      : { kind: "ncut", threshold },
-    maxSegments: 0,
-    minPart: 1,
-    ...(adjacency ? { adjacency } : {}),
-    ...(solver ? { solver } : {}),
-  };
+  const settings = cutSettings(values, n);
   const state = values.init === undefined ? undefined : await readInit(values.init, n);
   const read = performance.now();
   const { result, device } = rows === "adjacency"
-    ? await cutAdjacency(path, data, n, settings, state)
+    ? await cutAdjacency(path, data, n, settings, values.device ?? "auto", state)
     : await cutStochastic(data, n, settings, values.device ?? "auto", state);
   const end = performance.now();
   console.log(JSON.stringify(described(n, result, device, { read: read - begin, cut: end - read })));
   return ExitCode.Done;
+}
+
+/** Options that need or exclude each other. */
+function checkTogether(values: CutValues): void {
+  const { stop, threshold, rows, adjacency, power } = values;
+  if (stop === "ncut" && threshold === undefined) {
+    throw new UsageError({ what: "--stop ncut needs a threshold", advice: "give --threshold T" });
+  }
+  if (stop !== undefined && stop !== "ncut" && threshold !== undefined) {
+    throw new UsageError({
+      what: `--threshold has no meaning for --stop ${stop}`,
+      advice: "give --stop ncut, or leave --threshold out",
+    });
+  }
+  const stray = rows === "adjacency" && OF_THE_WALK.find((name) => values[name] !== undefined);
+  if (stray) {
+    throw new UsageError({
+      what: `--${stray} has no meaning with --rows adjacency`,
+      found: values[stray]!,
+      advice: "the matrix is cut as it is; leave one of them out",
+    });
+  }
+  checkPower(adjacency, power);
+}
+
+function cutSettings(values: CutValues, n: number): CutSettings {
+  const { threshold, adjacency, solver, power, stop = "manc-ncut" } = values;
+  const thresholds = thresholdsOf(values.thresholds);
+  return {
+    steps: values["walk-steps"] ?? 1,
+    stop: threshold === undefined ? { kind: stop as "manc-ncut" } : { kind: "ncut", threshold },
+    maxSegments: values["max-segments"] ?? 0,
+    minPart: Math.max(1, Math.round((values["min-area"] ?? 0) * n)),
+    ...(adjacency ? { adjacency } : {}),
+    ...(solver ? { solver } : {}),
+    ...(power ? { power } : {}),
+    ...(thresholds === undefined ? {} : { thresholds }),
+  };
 }
 
 function checkEntries(path: string, data: Float32Array, n: number): void {
@@ -102,25 +135,35 @@ async function cutStochastic(
     for (const value of row) sum += value;
     for (let j = 0; j < n; j++) row[j]! /= sum;
   }
+  return await onDevice(wanted, async (device) => {
+    const walk = await device.fromDense(data, n);
+    const { segmentation } = await cutWalk(walk, settings, state);
+    walk.release();
+    return segmentation;
+  });
+}
+
+/** Opens the device, cuts, and closes it. */
+async function onDevice(
+  wanted: "auto" | "webgpu" | "cpu",
+  run: (device: WalkDevice) => Promise<Cut>,
+): Promise<{ result: Cut; device: string }> {
   const gpu = await chooseGpu(wanted);
   const device = gpu ? await createWebGpuWalkDevice(gpu) : await createCpuWalkDevice();
   try {
-    const walk = await device.fromDense(data, n);
-    const onDevice = walk instanceof WebGpuWalk ? await cutOnDevice(walk, settings, state) : undefined;
-    const { segmentation } = onDevice ?? await cutFrame(walk, settings, state);
-    walk.release();
-    return { result: segmentation, device: device.kind };
+    return { result: await run(device), device: device.kind };
   } finally {
     await device.close();
   }
 }
 
-/** The adjacency itself: exact products on the CPU. */
+/** The adjacency itself, by exact products. */
 async function cutAdjacency(
   path: string,
   data: Float32Array<ArrayBuffer>,
   n: number,
   settings: CutSettings,
+  wanted: "auto" | "webgpu" | "cpu",
   state: CutState | undefined,
 ): Promise<{ result: Cut; device: string }> {
   for (let i = 0; i < n; i++) {
@@ -134,10 +177,16 @@ async function cutAdjacency(
       });
     }
   }
-  const solver = new OperatorSolver(new DenseAdjacency(data, n));
-  const weights = (nodes: Uint32Array) => solver.adjacency.weights(nodes);
-  const { graph } = await cutGraph({ n, solver, weights }, settings, state);
-  return { result: graph, device: "cpu" };
+  return await onDevice(wanted, async (device) => {
+    const dense = new DenseAdjacency(data, n);
+    const walk = device.kind === "webgpu" ? await device.fromDense(data, n) : undefined;
+    const adjacency = walk ? WalkGram.ofAdjacency(walk, dense.loops) : dense;
+    const solver = new OperatorSolver(adjacency, settings);
+    const weights = (nodes: Uint32Array) => dense.weights(nodes);
+    const { graph } = await cutGraph({ n, solver, weights }, settings, state);
+    walk?.release();
+    return graph;
+  });
 }
 
 /** The command's JSON; segments are numbered from 1, as labels are. */
@@ -164,6 +213,12 @@ function described(
       split_value: splitValue,
     })),
     solver: stats.solver,
+    rank: stats.rank,
+    trace_share: stats.traceShare,
+    recertified: stats.recertified,
+    power: stats.power,
+    matrix_products: stats.matrixProducts,
+    residual: stats.residual,
     warm: stats.warm,
     operator_applications: stats.operatorApplications,
     device,

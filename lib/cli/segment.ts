@@ -18,6 +18,7 @@ import {
 } from "../sink/mod.ts";
 import { openVideo, type SourceOptions, type VideoInfo } from "../source/mod.ts";
 import { helpText, parseCommand, type Values } from "./command.ts";
+import { checkPower, thresholdsOf } from "./cut_words.ts";
 import { Interrupts } from "./interrupts.ts";
 import { NullSegmenter } from "./null_segmenter.ts";
 import { segmentCommand } from "./options.ts";
@@ -135,6 +136,8 @@ function checkTogether(values: SegmentValues): void {
     });
   }
   if (values.show === "cutout") checkAlpha(values);
+  thresholdsOf(values.thresholds);
+  checkPower(values.adjacency, values.power);
 }
 
 const ALPHA_EXTENSIONS = ["mov", "webm", "mkv", "png", "gif"];
@@ -185,6 +188,8 @@ export function segmenterOptions(values: SegmentValues): SegmenterOptions {
     refine: values.refine,
     adjacency: values.adjacency,
     solver: values.solver,
+    power: values.power,
+    thresholds: thresholdsOf(values.thresholds),
     maxSegments: values["max-segments"],
     minArea: values["min-area"],
     warmStart: values["no-warm-start"] ? false : undefined,
@@ -193,6 +198,8 @@ export function segmenterOptions(values: SegmentValues): SegmenterOptions {
     inversionSteps: values["inversion-steps"],
     timestep: values.timestep,
     reuseNoise: values["no-reuse-noise"] ? false : values["reuse-noise"],
+    layers: values.layers,
+    prompt: values.prompt,
     dump: values.dump,
   });
 }

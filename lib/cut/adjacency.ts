@@ -186,7 +186,8 @@ const UNITS = 256;
 const SLACK = 2e-6;
 
 /**
- * A = R·P^k·(Pᵀ)^k·R through products with P on its device; P^k is not formed.
+ * A = R·P^k·(Pᵀ)^k·R through products with P on its device, P^k not formed; or a
+ * symmetric A itself that lies there.
  *
  * A level is one call of {@linkcode Walk.products} with a column a segment.
  */
@@ -195,7 +196,8 @@ export class WalkGram implements Adjacency {
 
   private constructor(
     private readonly walk: Walk,
-    private readonly steps: number,
+    /** What multiplies by A. */
+    private readonly word: string,
     readonly loops: Float64Array,
     private readonly scale: Float64Array | undefined,
     spent: number,
@@ -222,9 +224,20 @@ export class WalkGram implements Adjacency {
       }
     }
     const spent = steps * n;
-    if (kind === "dot") return new WalkGram(walk, steps, loops, undefined, spent);
+    const word = backward(steps) + forward(steps);
+    if (kind === "dot") return new WalkGram(walk, word, loops, undefined, spent);
     const scale = loops.map((v) => v > 0 ? 1 / Math.sqrt(v) : 0);
-    return new WalkGram(walk, steps, loops.map((v) => v > 0 ? 1 : 0), scale, spent);
+    return new WalkGram(walk, word, loops.map((v) => v > 0 ? 1 : 0), scale, spent);
+  }
+
+  /** M·Mᵀ where A_ii is known already: nothing has to be prepared. */
+  static withLoops(walk: Walk, steps: number, loops: ArrayLike<number>): WalkGram {
+    return new WalkGram(walk, backward(steps) + forward(steps), Float64Array.from(loops), undefined, 0);
+  }
+
+  /** `a` is the adjacency itself, symmetric, its diagonal `loops`. */
+  static ofAdjacency(a: Walk, loops: ArrayLike<number>): WalkGram {
+    return new WalkGram(a, forward(1), Float64Array.from(loops), undefined, 0);
   }
 
   get applications(): number {
@@ -291,13 +304,12 @@ export class WalkGram implements Adjacency {
     list: readonly { nodes: Uint32Array; value: (node: number) => number }[],
   ): Promise<Float32Array> {
     const columns = list.length;
-    const { scale, steps, n } = this;
+    const { scale, word, n } = this;
     const block = new Float32Array(n * columns);
     list.forEach(({ nodes, value }, c) => {
       for (const i of nodes) block[i * columns + c] = value(i) * (scale ? scale[i]! : 1);
     });
-    this.spent += 2 * steps * columns;
-    const word = backward(steps) + forward(steps);
+    this.spent += word.length * columns;
     const [product] = await this.walk.products([{ block, columns, word }]);
     if (scale) {
       for (let i = 0; i < n; i++) {

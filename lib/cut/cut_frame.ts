@@ -11,6 +11,7 @@ import { FactorSolver } from "./factor_solver.ts";
 import { type Branch, branchesOf, grow, type GrowSettings } from "./grow.ts";
 import type { HeldTree } from "./held_tree.ts";
 import type { SegmentWeights } from "./min_cut.ts";
+import { cheaperPower, expectedVectors, formingProducts, type Power } from "./power.ts";
 import { denseWalk, OperatorSolver } from "./operator.ts";
 import { RandomWalkSolver } from "./random_walk.ts";
 import type { CutNode, Segmentation } from "./segmentation.ts";
@@ -25,15 +26,15 @@ export interface CutSettings extends GrowSettings {
   readonly adjacency?: "dot" | "cosine" | "walk";
   /** `"auto"`, the default, takes the factor where it holds {@linkcode ENOUGH_TRACE} of the trace. */
   readonly solver?: "auto" | "factor" | "operator";
-  /** Whether exact products form P^k, the default, or leave P on its device and apply it k times. */
-  readonly power?: "form" | "apply";
-  /** Thresholds that exact products try a segment; default all |S| − 1. */
+  /** Whether P^k is formed or P applied k times; default the cheaper by counted cost (see {@linkcode withPower}). */
+  readonly power?: Power;
+  /** Evenly spaced thresholds between an eigenvector's ends that are tried; default all |S| − 1. */
   readonly thresholds?: number;
 }
 
 /** Whether the settings ask for what only exact products give. */
-export function needsExact({ adjacency = "dot", solver, stop, thresholds }: CutSettings): boolean {
-  return adjacency !== "dot" || solver === "operator" || needsCuts(stop) || thresholds !== undefined;
+export function needsExact({ adjacency = "dot", solver, stop }: CutSettings): boolean {
+  return adjacency !== "dot" || solver === "operator" || needsCuts(stop);
 }
 
 /** What the next frame starts from. */
@@ -56,7 +57,45 @@ export interface CutResult {
 }
 
 /** Cuts one frame; `last` is the state that the frame before it left. */
-export async function cutFrame(walk: Walk, settings: CutSettings, last?: CutState): Promise<CutResult> {
+export function cutFrame(walk: Walk, settings: CutSettings, last?: CutState): Promise<CutResult> {
+  return withPower(walk, settings, last, (m, own) => cutOnce(m, own, last));
+}
+
+/**
+ * Forms P^k where that is asked for or cheaper, and cuts the formed walk with k = 1.
+ *
+ * Exact products with `dot` and `cosine` need ‖M_i‖² of every node, for which applying costs
+ * k·N products, more than forming does; so there `apply` is taken only where it is asked for.
+ */
+export async function withPower(
+  walk: Walk,
+  settings: CutSettings,
+  last: CutState | undefined,
+  cut: (walk: Walk, settings: CutSettings) => Promise<CutResult>,
+): Promise<CutResult> {
+  const { steps, power } = settings;
+  if (steps === 1) return await cut(walk, settings);
+  const held = last?.basis && { rank: last.basis.length / walk.n, leaves: leafCount(last.tree) };
+  // Exact products form what they need by themselves.
+  const exact = needsExact(settings) || last?.exact === true && settings.solver !== "factor";
+  const chosen = power ?? (exact ? "apply" : cheaperPower(walk.n, steps, expectedVectors(walk.n, held)));
+  if (chosen === "apply") return await cut(walk, settings);
+  const formed = await walk.power(steps);
+  try {
+    const { segmentation, state } = await cut(formed, { ...settings, steps: 1 });
+    const stats = { ...segmentation.stats, power: "form" as const, matrixProducts: formingProducts(steps) };
+    return { segmentation: { ...segmentation, stats }, state };
+  } finally {
+    formed.release();
+  }
+}
+
+function leafCount({ nodes }: HeldTree): number {
+  return nodes[0]!.leaves.length;
+}
+
+/** Cuts with M as the settings leave it: P applied `steps` times. */
+async function cutOnce(walk: Walk, settings: CutSettings, last: CutState | undefined): Promise<CutResult> {
   const tally = new Tally(walk);
   const age = last ? last.age + 1 : 0;
   const { solver = "auto" } = settings;
@@ -71,7 +110,7 @@ export async function cutFrame(walk: Walk, settings: CutSettings, last?: CutStat
     return await cutExactly(tally, settings, last, factor.traceShare);
   }
   const nodes = allNodes(walk.n);
-  const root = await grow(new FactorSolver(factor), nodes, settings, last?.tree);
+  const root = await grow(new FactorSolver(factor, settings.thresholds), nodes, settings, last?.tree);
   const { residual, refuted } = await confirm(tally, settings, root, factor);
   const labels = labelNodes(root, walk.n);
   const scores = leafScores(factor, labels, leavesOf(root).length);
@@ -88,6 +127,8 @@ export async function cutFrame(walk: Walk, settings: CutSettings, last?: CutStat
         operatorApplications: tally.applications,
         residual,
         recertified: refuted,
+        power: "apply",
+        matrixProducts: 0,
       },
     },
     state: { basis: factor.basis, factor, tree: hold(root, labels), age },
@@ -102,12 +143,17 @@ async function cutExactly(
   traceShare = 0,
 ): Promise<CutResult> {
   const { walk } = tally;
-  const { solver, weights } = await exactSolver(walk, settings);
+  const { solver, weights, power } = await exactSolver(walk, settings);
   const { graph, state } = await cutGraph({ solver, weights, n: walk.n }, settings, last);
+  const matrixProducts = power === "form" ? formingProducts(settings.steps) : 0;
   const scores = await walkScores(tally, settings.steps, graph.labels, graph.segments);
   const operatorApplications = graph.stats.operatorApplications + tally.applications;
   return {
-    segmentation: { ...graph, scores, stats: { ...graph.stats, traceShare, operatorApplications } },
+    segmentation: {
+      ...graph,
+      scores,
+      stats: { ...graph.stats, traceShare, operatorApplications, power, matrixProducts },
+    },
     state,
   };
 }
@@ -140,6 +186,8 @@ export async function cutGraph(
         operatorApplications: solver.applications,
         residual: residuals.reduce((a, b) => Math.max(a, b), 0),
         recertified: 0,
+        power: "apply",
+        matrixProducts: 0,
       },
     },
     state: { basis: undefined, exact: true, tree: hold(root, labels), age: last ? last.age + 1 : 0 },
@@ -150,14 +198,14 @@ export async function cutGraph(
 async function exactSolver(
   walk: Walk,
   { steps, adjacency = "dot", power = "form", thresholds }: CutSettings,
-): Promise<{ solver: Solver; weights: SegmentWeights }> {
+): Promise<{ solver: Solver; weights: SegmentWeights; power: Power }> {
   const tried = thresholds === undefined ? {} : { thresholds };
   if (adjacency === "walk") {
     const solver = new RandomWalkSolver(await denseWalk(walk, steps), walk.n, tried);
-    return { solver, weights: (nodes) => solver.weights(nodes) };
+    return { solver, weights: (nodes) => solver.weights(nodes), power };
   }
   const solver = await OperatorSolver.create(walk, { steps, adjacency, power, ...tried });
-  return { solver, weights: (nodes) => solver.adjacency.weights(nodes) };
+  return { solver, weights: (nodes) => solver.adjacency.weights(nodes), power };
 }
 
 /** score_s(i) = ⟨M_i, Σ_S M⟩ / ‖Σ_S M‖ by exact products: M·(Mᵀ·1_S), scaled. */

@@ -8,7 +8,7 @@ import type { Factor } from "./factor.ts";
 import { lanczos } from "./lanczos.ts";
 import { align, splitProposal, wholeProposal } from "./proposal.ts";
 import type { Proposal, SegmentNodes, Solver } from "./solver.ts";
-import { ascending, type Split, sweepFactor } from "./sweep.ts";
+import { allowedPositions, ascending, type Split, sweepFactor } from "./sweep.ts";
 
 /** Relative residual at which an eigenvector counts as found. */
 const TOLERANCE = 1e-5;
@@ -34,15 +34,22 @@ export class FactorSolver implements Solver {
   /** None: the products were spent on the factor. */
   readonly applications = 0;
 
-  constructor(private readonly factor: Factor) {}
+  /** @param thresholds evenly spaced ones to be tried; default all. */
+  constructor(private readonly factor: Factor, private readonly thresholds?: number) {}
 
   /** One proposal a segment; the residual is that of the factor's own eigenproblem. */
   propose(segments: readonly SegmentNodes[]): Promise<Proposal[]> {
-    return Promise.resolve(segments.map((segment) => proposeFromFactor(this.factor, segment)));
+    return Promise.resolve(
+      segments.map((segment) => proposeFromFactor(this.factor, segment, this.thresholds)),
+    );
   }
 }
 
-function proposeFromFactor(factor: Factor, { nodes, start, hold, minPart }: SegmentNodes): Proposal {
+function proposeFromFactor(
+  factor: Factor,
+  { nodes, start, hold, minPart = 1 }: SegmentNodes,
+  thresholds: number | undefined,
+): Proposal {
   const r = factor.rank;
   const m = nodes.length;
   const rows = new Float32Array(m * r);
@@ -75,7 +82,8 @@ function proposeFromFactor(factor: Factor, { nodes, start, hold, minPart }: Segm
     const values = fiedlerVector(scaled, m, r, z, degrees);
     align(values, start);
     const order = ascending(values);
-    return { values, order, ...sweepFactor(rows, r, degrees, values, order, minPart) };
+    const allowed = allowedPositions(values, order, minPart, thresholds);
+    return { values, order, ...sweepFactor(rows, r, degrees, order, allowed) };
   };
   let chosen = candidate(pairs.leading);
   if (hold && pairs.held) {

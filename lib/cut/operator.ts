@@ -13,10 +13,11 @@
 import { gaussian } from "../random.ts";
 import type { Walk } from "../walk/walk.ts";
 import { type Adjacency, DenseGram, type SweepJob, WalkGram } from "./adjacency.ts";
+import type { Power } from "./power.ts";
 import { align, splitProposal, wholeProposal } from "./proposal.ts";
 import { symmetricEigen } from "./small_eigen.ts";
 import type { Proposal, SegmentNodes, Solver } from "./solver.ts";
-import { ascending } from "./sweep.ts";
+import { allowedPositions, ascending } from "./sweep.ts";
 
 /** How the exact solver works. */
 export interface OperatorSettings {
@@ -27,7 +28,7 @@ export interface OperatorSettings {
    * `form` writes M out and multiplies in main memory; `apply` leaves P on its device and
    * multiplies k times. Default `form`: T needs ‖M_i‖², and that costs what forming does.
    */
-  readonly power?: "form" | "apply";
+  readonly power?: Power;
   /** Largest ‖Bx − θx‖/θ of an eigenvector. Default 3e-5. */
   readonly tolerance?: number;
   /** Thresholds tried between an eigenvector's smallest and largest value; default all |S| − 1. */
@@ -154,33 +155,6 @@ export async function denseWalk(walk: Walk, steps: number): Promise<Float32Array
   } finally {
     formed.release();
   }
-}
-
-/**
- * Positions at which a threshold on the values can cut: between different values, with
- * `minPart` nodes on either side; of these the ones that `thresholds` evenly spaced values hit.
- */
-export function allowedPositions(
-  values: Float32Array,
-  order: Uint32Array,
-  minPart: number,
-  thresholds: number | undefined,
-): Uint8Array {
-  const m = order.length;
-  const allowed = new Uint8Array(m + 1);
-  const at = (p: number) => values[order[p]!]!;
-  if (thresholds === undefined) {
-    for (let p = minPart; p <= m - minPart; p++) allowed[p] = at(p - 1) !== at(p) ? 1 : 0;
-    return allowed;
-  }
-  const low = at(0);
-  const high = at(m - 1);
-  for (let t = 1, p = 0; t <= thresholds; t++) {
-    const threshold = low + (high - low) * t / (thresholds + 1);
-    while (p < m && at(p) <= threshold) p++;
-    if (p >= minPart && p <= m - minPart) allowed[p] = 1;
-  }
-  return allowed;
 }
 
 /** Whether a residual ‖Bx − θx‖/θ is small enough to trust the vector and its place among its neighbours. */

@@ -18,10 +18,10 @@
  */
 import { gaussian } from "../random.ts";
 import { bestSplit } from "./adjacency.ts";
-import { allowedPositions, LEAST_THETA, settled } from "./operator.ts";
+import { LEAST_THETA, settled } from "./operator.ts";
 import { align, splitProposal, wholeProposal } from "./proposal.ts";
 import type { Proposal, SegmentNodes, Solver } from "./solver.ts";
-import { ascending } from "./sweep.ts";
+import { allowedPositions, ascending } from "./sweep.ts";
 
 /** Largest ‖P̃x − θx‖/θ of an eigenvector, and of the left Perron vector. */
 const TOLERANCE = 3e-5;

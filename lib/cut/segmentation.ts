@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Power } from "./power.ts";
 
 /** One node of the recursion: a segment, and the cut proposed for it. */
 export interface CutNode {
@@ -58,4 +59,8 @@ export interface CutStats {
   readonly residual: number;
   /** Segments whose cut a certificate sent to exact products. */
   readonly recertified: number;
+  /** Whether P^k was formed or P applied k times. */
+  readonly power?: Power;
+  /** Products of two N×N matrices that forming took; they are not among `operatorApplications`. */
+  readonly matrixProducts?: number;
 }

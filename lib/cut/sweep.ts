@@ -1,5 +1,6 @@
 /**
- * The exact sweep over thresholds: the NCut of every bipartition {y ≤ t, y > t}.
+ * The sweep over thresholds (paper, section 3.4): the NCut of the bipartitions {y ≤ t, y > t},
+ * for every t that tells two nodes apart or for a number of evenly spaced ones.
  *
  * @module
  */
@@ -20,22 +21,47 @@ export function ascending(values: Float32Array): Uint32Array<ArrayBuffer> {
 }
 
 /**
- * Tries all |S| − 1 thresholds from one running sum of the sorted rows of F:
+ * Positions at which a threshold on the values can cut: between different values, with
+ * `minPart` nodes on either side; of these the ones that `thresholds` evenly spaced values hit.
+ */
+export function allowedPositions(
+  values: Float32Array,
+  order: Uint32Array,
+  minPart: number,
+  thresholds: number | undefined,
+): Uint8Array {
+  const m = order.length;
+  const allowed = new Uint8Array(m + 1);
+  const at = (p: number) => values[order[p]!]!;
+  if (thresholds === undefined) {
+    for (let p = minPart; p <= m - minPart; p++) allowed[p] = at(p - 1) !== at(p) ? 1 : 0;
+    return allowed;
+  }
+  const low = at(0);
+  const high = at(m - 1);
+  for (let t = 1, p = 0; t <= thresholds; t++) {
+    const threshold = low + (high - low) * t / (thresholds + 1);
+    while (p < m && at(p) <= threshold) p++;
+    if (p >= minPart && p <= m - minPart) allowed[p] = 1;
+  }
+  return allowed;
+}
+
+/**
+ * Tries all allowed thresholds, by default |S| − 1, from one running sum of the sorted rows of F:
  * assoc(L, L) = ‖Σ_{i∈L} F_i‖², assoc(L, S) = Σ_{i∈L} d_i, cut = the difference.
  *
  * @param rows F_S, `[m, r]` row-major.
  * @param degrees d_S = F_S·(F_Sᵀ·1), `[m]`.
- * @param values y, `[m]`, one a node.
- * @param order the nodes by ascending value.
- * @param minPart fewest nodes a part may have.
+ * @param order the nodes by ascending value of the eigenvector.
+ * @param allowed `allowed[p]` is 1 where the first p nodes may be one part, `[m + 1]`.
  */
 export function sweepFactor(
   rows: Float32Array,
   r: number,
   degrees: Float64Array,
-  values: Float32Array,
   order: Uint32Array,
-  minPart = 1,
+  allowed: Uint8Array,
 ): Split {
   const m = order.length;
   let whole = 0;
@@ -44,7 +70,7 @@ export function sweepFactor(
   let left = 0;
   let best = NaN;
   let position = 0;
-  for (let p = 1; p <= m - minPart; p++) {
+  for (let p = 1; p < m; p++) {
     const node = order[p - 1]!;
     left += degrees[node]!;
     let inside = 0;
@@ -54,7 +80,7 @@ export function sweepFactor(
       sum[a] = c;
       inside += c * c;
     }
-    if (p < minPart || values[node]! === values[order[p]!]!) continue;
+    if (!allowed[p]) continue;
     const right = whole - left;
     if (!(left > 0) || !(right > 0)) continue;
     const cut = Math.max(0, left - inside);

@@ -57,6 +57,8 @@ export async function openStatsSink(output: string, options: LineSinkOptions): P
       rank: stats.rank,
       trace_share: stats.traceShare,
       recertified: stats.recertified,
+      power: stats.power,
+      matrix_products: stats.matrixProducts,
       scene_cut: stats.sceneCut,
       // NaN, where a segment has no split, becomes null.
       ncut: Object.fromEntries(segments.map(({ id, ncut }) => [id, ncut])),

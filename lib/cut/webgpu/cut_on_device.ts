@@ -54,17 +54,18 @@ const resident = new WeakMap<Gpu, { from: Float32Array; basis: ResidentBasis }>(
  * Cuts one frame on the GPU; takes the place of `cutFrame` where it can.
  *
  * Warm it reads back once, whatever the depth of the tree.
- * @returns nothing where `cutFrame` has to cut: the settings ask for exact products, the factor
- *   holds too little of the trace, or the tree wants more than 64 leaves, 16 levels or rank 256.
+ * @returns nothing where `cutFrame` has to cut: the settings ask for exact products or for
+ *   spaced thresholds, the factor holds too little of the trace, or the tree wants more than 64 leaves, 16 levels or rank 256.
  */
 export async function cutOnDevice(
   walk: WebGpuWalk,
   settings: CutSettings,
   last?: CutState,
 ): Promise<DeviceCut | undefined> {
-  if (needsExact(settings)) return undefined;
-  const { solver = "auto" } = settings;
-  if (needsExact(settings) || (solver === "auto" && last?.exact)) return undefined;
+  const { solver = "auto", thresholds } = settings;
+  if (needsExact(settings) || thresholds !== undefined || (solver === "auto" && last?.exact)) {
+    return undefined;
+  }
   const tally = new Tally(walk);
   const age = last ? last.age + 1 : 0;
   const tables = last ? heldTables(last.tree) : undefined;
@@ -108,6 +109,8 @@ export async function cutOnDevice(
         operatorApplications: tally.applications,
         residual,
         recertified: refuted,
+        power: "apply",
+        matrixProducts: 0,
       },
     },
     state: { basis, tree: hold(root, labels), age },
