@@ -16,6 +16,7 @@ import { type Backend, openBackend, PartRunner, type Tensor } from "./runtime.ts
 import { openSafetensors, readFloat32 } from "./safetensors.ts";
 import { Schedule } from "./scheduler.ts";
 import { maySense } from "./sense.ts";
+import { type ConditionTensor, encodeFor } from "./text.ts";
 import type { SelfAttention } from "./unet.ts";
 
 /** What is asked of a diffusion network. */
@@ -28,6 +29,8 @@ export interface DiffusionOptions extends NetworkOptions {
   readonly layers?: "mid+up" | "all";
   /** Invert the first frame and after each {@linkcode DiffusionNetwork.restart} only. Default true. */
   readonly reuseNoise?: boolean;
+  /** Text that conditions the network. Default: the one it was imported with. */
+  readonly prompt?: string;
   /** Told the memory that is needed, a line for a person. */
   readonly onNote?: (line: string) => void;
 }
@@ -53,7 +56,7 @@ export async function openDiffusionNetwork(
   options.onNote?.(memory.line);
   requireFit(manifest, where, memory.bytes);
   const backend = await openBackend(where);
-  const conditions = await readConditions(folder, manifest, plan.imageSide, backend);
+  const conditions = await readConditions(folder, manifest, plan.imageSide, backend, options.prompt);
   const { levels } = manifest.unet;
   const tokens = conditions.context!.dims[1]!;
   const dimensions = { ...dimensionValues(plan.side, plan.side, levels), context_tokens: tokens };
@@ -189,15 +192,24 @@ function itemBytesOf({ graphs }: Part, where: NetworkDevice): 2 | 4 {
 /** The text's embedding and SDXL's other conditions, as feeds. */
 async function readConditions(
   folder: string,
-  { conditions, unet }: DiffusionManifest,
+  manifest: DiffusionManifest,
   imageSide: number,
   { ort }: Backend,
+  prompt = manifest.conditions.prompt,
 ): Promise<Record<string, Tensor>> {
+  const { conditions, unet } = manifest;
   const file = await openSafetensors(`${folder}/${conditions.file}`);
   try {
-    const feeds: Record<string, Tensor> = {};
+    const stored: Record<string, ConditionTensor> = {};
     for (const [name, { shape }] of file.tensors) {
-      feeds[name] = new ort.Tensor("float32", await readFloat32(file, name), shape);
+      stored[name] = { shape, data: await readFloat32(file, name) };
+    }
+    const texts = prompt === conditions.prompt
+      ? stored
+      : await encodeFor(folder, manifest, prompt, stored.context!.shape.at(-1)!);
+    const feeds: Record<string, Tensor> = {};
+    for (const [name, { shape, data }] of Object.entries(texts)) {
+      feeds[name] = new ort.Tensor("float32", data, shape);
     }
     if (unet.textWidth !== null) {
       // Original size, crop and target size: the picture is whole and has the size it was trained for.

@@ -17,16 +17,22 @@ import {
 } from "./config.ts";
 import type { Precision } from "./dtypes.ts";
 import { CheckpointFolder } from "./folder.ts";
-import { activationSizes, countParameters, dimensionValues, type Graph } from "./graph.ts";
-import { DIFFUSION_FORMAT, type DiffusionManifest, MANIFEST_FILE } from "./manifest.ts";
+import { activationSizes, countParameters, dimensionValues } from "./graph.ts";
+import {
+  DIFFUSION_FORMAT,
+  type DiffusionManifest,
+  type FileRecord,
+  MANIFEST_FILE,
+  type TextPart,
+} from "./manifest.ts";
 import { hashFile } from "./hash_file.ts";
 import { checkParameters, guardWrite, partBytes, type PartPlan, writePart } from "./part.ts";
-import { openBackend, PartRunner } from "./runtime.ts";
 import { type TensorSource, writeSafetensors } from "./safetensors.ts";
 import { maySense } from "./sense.ts";
 import { createModel } from "./store.ts";
 import { buildTextEncoder } from "./text_encoder.ts";
-import { Tokenizer, type Tokens } from "./tokenizer.ts";
+import { DEFAULT_TOKENS, encodePrompt, TOKENIZER_FILES } from "./text.ts";
+import { Tokenizer } from "./tokenizer.ts";
 import { buildUNet } from "./unet.ts";
 import { buildVaeEncoder, vaeDecoderParameters } from "./vae.ts";
 
@@ -55,9 +61,6 @@ const CONDITIONS_FILE = "conditions.safetensors";
 /** Room for graphs, manifest and conditions, in bytes. */
 const SMALL_FILES = 16 * 2 ** 20;
 
-/** Tokens of the context where there is no text encoder that says. */
-const DEFAULT_TOKENS = 77;
-
 /** Imports a checkpoint and gives the folder of the network. */
 export async function importCheckpoint(options: ImportOptions): Promise<string> {
   const source = await CheckpointFolder.open(options.folder, options.precision);
@@ -83,7 +86,8 @@ interface ImportPlan extends Disposable {
 interface TextPlan {
   readonly part: PartPlan;
   readonly config: TextConfig;
-  readonly tokens: Tokens;
+  /** Where its tokenizer's files lie, and which are there. */
+  readonly tokenizer: { readonly folder: string; readonly files: readonly string[] };
 }
 
 async function planImport(folder: CheckpointFolder, options: ImportOptions): Promise<ImportPlan> {
@@ -165,8 +169,9 @@ async function planTexts(
       ...(maxWeights === undefined ? {} : { maxWeights }),
     };
     checkParameters(part.build("float32").parameters.values(), part.source);
-    const tokenizer = await Tokenizer.open(`${folder.path}/tokenizer${suffix}`);
-    texts.push({ part, config, tokens: tokenizer.encode(prompt, config.positions) });
+    // Encoded already here, so that a tokenizer that is no good is told before anything is written.
+    (await Tokenizer.open(`${folder.path}/tokenizer${suffix}`)).encode(prompt, config.positions);
+    texts.push({ part, config, tokenizer: await tokenizerFiles(folder, `tokenizer${suffix}`) });
   }
   const width = texts.reduce((n, { config }) => n + config.width, 0);
   const pooled = texts.at(-1)?.config.projection ?? null;
@@ -189,6 +194,12 @@ async function planTexts(
   return texts;
 }
 
+async function tokenizerFiles(folder: CheckpointFolder, name: string): Promise<TextPlan["tokenizer"]> {
+  const files: string[] = [];
+  for (const file of TOKENIZER_FILES) if (await folder.has(`${name}/${file}`)) files.push(file);
+  return { folder: `${folder.path}/${name}`, files };
+}
+
 async function writeModel(
   folder: string,
   source: CheckpointFolder,
@@ -203,7 +214,8 @@ async function writeModel(
   const onBytes = (bytes: number) => onProgress((done += bytes) / total);
   const unetPart = await writePart(folder, unet, onBytes, signal);
   const vaePart = await writePart(folder, vae, onBytes, signal);
-  const conditions = await writeConditions(folder, plan, options, onBytes);
+  const textParts = await writeTexts(folder, texts, onBytes, signal);
+  const conditions = await writeConditions(folder, textParts, config, options);
   const { layers } = buildUNet(config, "float32");
   const side = latentSide(config.sampleSize);
   const imageSide = side << (vaeConfig.blockChannels.length - 1);
@@ -222,7 +234,10 @@ async function writeModel(
       textWidth: config.added?.textWidth ?? null,
       activations: activationSizes(
         unet.build("float32"),
-        { ...dimensionValues(side, side, config.blockChannels.length), context_tokens: DEFAULT_TOKENS },
+        {
+          ...dimensionValues(side, side, config.blockChannels.length),
+          context_tokens: textParts[0]?.positions ?? DEFAULT_TOKENS,
+        },
       ),
     },
     vae: {
@@ -236,6 +251,7 @@ async function writeModel(
       ),
     },
     scheduler,
+    texts: textParts,
     conditions,
   };
   await guardWrite(
@@ -261,72 +277,48 @@ function megabytes(bytes: number): string {
   return `${Math.ceil(bytes / 1e6)} MB`;
 }
 
+/** Writes the text encoders with their tokenizers, each into a folder of its own. */
+async function writeTexts(
+  folder: string,
+  texts: readonly TextPlan[],
+  onBytes: (bytes: number) => void,
+  signal?: AbortSignal,
+): Promise<TextPart[]> {
+  const parts: TextPart[] = [];
+  for (const { part, config, tokenizer } of texts) {
+    const own = `${folder}/${part.stem}`;
+    await guardWrite(own, () => Deno.mkdir(own));
+    const written = await writePart(own, part, onBytes, signal);
+    const records: FileRecord[] = [];
+    for (const file of tokenizer.files) {
+      await guardWrite(
+        `${own}/${file}`,
+        () => Deno.copyFile(`${tokenizer.folder}/${file}`, `${own}/${file}`),
+      );
+      records.push(await hashFile(own, file, signal));
+    }
+    const { width, positions } = config;
+    parts.push({ ...written, folder: part.stem, width, positions, tokenizer: records });
+  }
+  return parts;
+}
+
 /** Runs the text encoders on the prompt and stores what they give; zeros stand in where there is none. */
 async function writeConditions(
   folder: string,
-  { texts, config }: ImportPlan,
-  { prompt, onNote, signal }: ImportOptions,
-  onBytes: (bytes: number) => void,
+  texts: readonly TextPart[],
+  { crossAttentionDims, added }: UNetConfig,
+  { prompt, onNote }: ImportOptions,
 ): Promise<DiffusionManifest["conditions"]> {
-  const width = config.crossAttentionDims[0]!;
   if (texts.length === 0) onNote("the checkpoint has no text encoder: the text's embedding is taken to be 0");
-  const encoded: Encoded[] = [];
-  for (const text of texts) encoded.push(await encode(folder, text, onBytes, signal));
-  const tokens = texts[0]?.config.positions ?? DEFAULT_TOKENS;
-  const context = new Float32Array(tokens * width);
-  let column = 0;
-  for (const { hidden, width: own } of encoded) {
-    for (let i = 0; i < tokens; i++) context.set(hidden.subarray(i * own, (i + 1) * own), i * width + column);
-    column += own;
-  }
-  const textWidth = config.added?.textWidth;
+  const conditions = await encodePrompt(
+    folder,
+    texts,
+    prompt,
+    crossAttentionDims[0]!,
+    added?.textWidth ?? null,
+  );
   const path = `${folder}/${CONDITIONS_FILE}`;
-  await guardWrite(path, () =>
-    writeSafetensors(path, {
-      context: { shape: [1, tokens, width], data: context },
-      ...(textWidth === undefined ? {} : {
-        text_embeds: { shape: [1, textWidth], data: encoded.at(-1)?.pooled ?? new Float32Array(textWidth) },
-      }),
-    }));
+  await guardWrite(path, () => writeSafetensors(path, conditions));
   return { ...await hashFile(folder, CONDITIONS_FILE), prompt, encoded: texts.length > 0 };
-}
-
-/** What a text encoder gives. */
-interface Encoded {
-  /** `[tokens, width]`. */
-  readonly hidden: Float32Array<ArrayBuffer>;
-  readonly width: number;
-  readonly pooled?: Float32Array<ArrayBuffer>;
-}
-
-/** Writes a text encoder, runs it once on the CPU, and removes it: only what it gave is needed. */
-async function encode(
-  folder: string,
-  { part, config, tokens }: TextPlan,
-  onBytes: (bytes: number) => void,
-  signal?: AbortSignal,
-): Promise<Encoded> {
-  const own = `${folder}/${part.stem}`;
-  await guardWrite(own, () => Deno.mkdir(own));
-  const backend = await openBackend({ device: "cpu" });
-  const runner = await PartRunner.open(own, await writePart(own, part, onBytes, signal), backend, {});
-  try {
-    const { Tensor } = backend.ort;
-    const feeds = {
-      ids: new Tensor("int64", BigInt64Array.from(tokens.ids.map(BigInt)), [1, tokens.ids.length]),
-      end: new Tensor("int64", [BigInt(tokens.end)], [1]),
-    };
-    const outputs = await runner.run(feeds, namesOf(part.build("float32")));
-    const take = (name: string) => Float32Array.from(outputs[name]!.data as Float32Array);
-    const hidden = take("hidden");
-    const pooled = outputs.pooled === undefined ? undefined : take("pooled");
-    return { hidden, width: config.width, ...(pooled === undefined ? {} : { pooled }) };
-  } finally {
-    await runner.close();
-    await Deno.remove(own, { recursive: true });
-  }
-}
-
-function namesOf({ outputs }: Graph): string[] {
-  return outputs.map(({ name }) => name);
 }

@@ -44,6 +44,17 @@ export interface Part {
   readonly graphs: { readonly float32: readonly SectionFile[]; readonly float16?: readonly SectionFile[] };
 }
 
+/** A text encoder; its files and its tokenizer's lie in a folder of their own. */
+export interface TextPart extends Part {
+  /** Name of the folder in the network's. */
+  readonly folder: string;
+  /** Columns of what it gives. */
+  readonly width: number;
+  /** Tokens of a text. */
+  readonly positions: number;
+  readonly tokenizer: readonly FileRecord[];
+}
+
 /** The manifest of an imported diffusion network. */
 export interface DiffusionManifest {
   readonly format: typeof DIFFUSION_FORMAT;
@@ -71,6 +82,8 @@ export interface DiffusionManifest {
     readonly activations: ActivationSizes;
   };
   readonly scheduler: SchedulerConfig;
+  /** In the order in which their outputs are joined; none where the checkpoint had none. */
+  readonly texts: readonly TextPart[];
   /** The text's embedding, made at import. */
   readonly conditions: FileRecord & { readonly prompt: string; readonly encoded: boolean };
 }
@@ -97,10 +110,13 @@ export async function readManifest(folder: string): Promise<DiffusionManifest> {
       advice: "import the checkpoint again",
     });
   }
-  return json;
+  // Imports of before text encoders were kept have none.
+  return { ...json, texts: json.texts ?? [] };
 }
 
-function isManifest(json: unknown): json is DiffusionManifest {
+function isManifest(
+  json: unknown,
+): json is Omit<DiffusionManifest, "texts"> & Partial<Pick<DiffusionManifest, "texts">> {
   if (typeof json !== "object" || json === null) return false;
   const { format, unet, vae, scheduler, conditions } = json as Record<string, unknown>;
   return format === DIFFUSION_FORMAT &&

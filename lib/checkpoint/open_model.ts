@@ -20,11 +20,39 @@ export async function openAnyModel(
   where: NetworkDevice,
   options: DiffusionOptions,
 ): Promise<FeatureNetwork> {
-  if (name === "embedded") return await openModel(name, where, options);
-  const folder = await findModel(name, modelsFolder());
-  if (folder === undefined) return await openModel(name, where, options);
-  if (await formatOf(folder) !== DIFFUSION_FORMAT) return await openModel(folder, where, options);
-  return await openDiffusionNetwork(folder, where, options);
+  const folder = name === "embedded" ? undefined : await findModel(name, modelsFolder());
+  if (folder !== undefined && await formatOf(folder) === DIFFUSION_FORMAT) {
+    return await openDiffusionNetwork(folder, where, options);
+  }
+  const network = await openModel(folder ?? name, where, options);
+  try {
+    refuseDiffusionOptions(name, options);
+    return network;
+  } catch (error) {
+    await network.close();
+    throw error;
+  }
+}
+
+/** Options that mean something to diffusion networks only, as the command line calls them. */
+const DIFFUSION_OPTIONS = {
+  inversionSteps: "--inversion-steps",
+  timestep: "--timestep",
+  reuseNoise: "--reuse-noise",
+  layers: "--layers",
+  prompt: "--prompt",
+} as const satisfies Partial<Record<keyof DiffusionOptions, string>>;
+
+/** An option that would change nothing is told, not ignored. */
+function refuseDiffusionOptions(name: string, options: DiffusionOptions): void {
+  for (const [key, spelling] of Object.entries(DIFFUSION_OPTIONS)) {
+    if (options[key as keyof typeof DIFFUSION_OPTIONS] === undefined) continue;
+    throw new UsageError({
+      what: `${spelling} is for diffusion networks`,
+      found: name,
+      advice: "leave it out, or choose an imported one with --model",
+    });
+  }
 }
 
 async function formatOf(folder: string): Promise<unknown> {

@@ -49,8 +49,14 @@ export async function* verify(
 }
 
 /** Throws unless weights and conditions are those that the import wrote. */
-async function requireHashes(folder: string, { unet, vae, conditions }: DiffusionManifest): Promise<void> {
-  for (const expected of [unet.weights, vae.weights, conditions]) {
+async function requireHashes(
+  folder: string,
+  { unet, vae, texts, conditions }: DiffusionManifest,
+): Promise<void> {
+  const inFolders = texts.flatMap(({ folder: own, weights, tokenizer }) =>
+    [weights, ...tokenizer].map((record) => ({ ...record, file: `${own}/${record.file}` }))
+  );
+  for (const expected of [unet.weights, vae.weights, conditions, ...inFolders]) {
     const { sha256 } = await hashFile(folder, expected.file);
     if (sha256 === expected.sha256) continue;
     throw new WalkcutError({

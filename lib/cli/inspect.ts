@@ -63,6 +63,8 @@ export const inspectCommand = defineCommand({
       "min-area",
       "inversion-steps",
       "timestep",
+      "layers",
+      "prompt",
     ),
     ...optionsOf(segmentCommand, "ffmpeg", "quiet"),
   ],
