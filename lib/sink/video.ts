@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { inputClockArgs, locateFfmpeg, passthroughArgs } from "../ffmpeg/locate.ts";
+import { type Ffmpeg, inputClockArgs, locateFfmpeg, passthroughArgs } from "../ffmpeg/locate.ts";
 import { NutWriter } from "../ffmpeg/nut.ts";
 import { FfmpegProcess } from "../ffmpeg/process.ts";
 import { UsageError, WalkcutError } from "../errors.ts";
 import { colorTags, encodeFilters } from "../source/color.ts";
 import type { VideoInfo } from "../source/frame.ts";
-import { claimOutput, type OutputClaim } from "./claim.ts";
+import { claimOutput, type OutputClaim, partialName } from "./claim.ts";
 import { chooseEncoder, type Container, containerOf, planCopies } from "./encoder.ts";
 import type { PictureSinkOptions } from "./picture.ts";
 import { ClosedPipe, type Picture, type Sink } from "./sink.ts";
@@ -88,6 +88,7 @@ export async function openVideoSink(output: string, options: PictureSinkOptions)
     ...(container.muxer === "gif" && info.duration !== undefined
       ? { finish: lastGifDelay(claim.partial, info) }
       : {}),
+    ...(isMp4(container) ? { finish: () => joinFragments(ffmpeg, claim.partial, container, info) } : {}),
   });
 }
 
@@ -120,31 +121,68 @@ const GIF_FILTERS = "split[whole][seen];" +
 /** What a container needs so that frames keep their times, and the last one its length. */
 function muxerArgs(container: Container, info: VideoInfo): string[] {
   const args: string[] = [];
-  if (container.muxer === "mp4" || container.muxer === "mov") {
-    args.push("-video_track_timescale", String(trackTicks(info)));
-    args.push("-movflags", "+write_colr");
+  if (isMp4(container)) {
+    // In fragments, each with its own index, until it is whole: what was written plays whatever ends the run.
+    args.push(...mp4Args(info, "+delay_moov+default_base_moof"), "-frag_duration", "1000000");
   }
   if (container.muxer === "matroska" || container.muxer === "webm") {
     // A lead-in of the sound lies before time 0; the picture keeps its times all the same.
     args.push("-avoid_negative_ts", "disabled");
   }
-  const { duration, frameRate } = info;
-  if (container.muxer !== "gif" && duration !== undefined && info.audioStreams === 0) {
-    // Encoders drop the length of a frame. The newest one is given what is left of the source, if that is more
-    // than a usual frame and not so much that the run must have been stopped.
-    const usual = frameRate ? frameRate.den / frameRate.num : 0.04;
-    // ffmpeg tells lengths in hundredths of a second: exact for a GIF, else good for a clear difference only.
-    const exact = info.timeBase.num === 1 && info.timeBase.den === 100;
-    const least = (exact ? 0.005 : usual + 0.01).toFixed(6);
-    // Register 0 holds the latest time so far, plus 1; frames come out of order.
-    // The filter sees the muxer's clock, and does not know it in every version.
-    const tick = `(1/${container.muxer === "mp4" || container.muxer === "mov" ? trackTicks(info) : 1000})`;
-    const left = (latest: string) => `(${duration.toFixed(6)}-(${latest}-1)*${tick})`;
-    const odd = `between(${left("st(0,max(ld(0),PTS+1))")},${least},${LONGEST_LAST_FRAME})`;
-    const length = `if(${odd},round(${left("ld(0)")}/${tick}),DURATION)`;
-    args.push("-bsf:v", `setts=pts=PTS:dts=DTS:duration=${length.replace(/,/g, "\\,")}`);
-  }
+  // In MP4 the last fragment would lose it: it is said when the fragments are joined.
+  if (!isMp4(container)) args.push(...lastFrameArgs(container, info));
   return args;
+}
+
+/** The length of the last frame, where encoders would drop it. */
+function lastFrameArgs(container: Container, info: VideoInfo): string[] {
+  const { duration, frameRate } = info;
+  if (container.muxer === "gif" || duration === undefined || info.audioStreams > 0) return [];
+  // Encoders drop the length of a frame. The newest one is given what is left of the source, if that is more
+  // than a usual frame and not so much that the run must have been stopped.
+  const usual = frameRate ? frameRate.den / frameRate.num : 0.04;
+  // ffmpeg tells lengths in hundredths of a second: exact for a GIF, else good for a clear difference only.
+  const exact = info.timeBase.num === 1 && info.timeBase.den === 100;
+  const least = (exact ? 0.005 : usual + 0.01).toFixed(6);
+  // Register 0 holds the latest time so far, plus 1; frames come out of order.
+  // The filter sees the muxer's clock, and does not know it in every version.
+  const tick = `(1/${isMp4(container) ? trackTicks(info) : 1000})`;
+  const left = (latest: string) => `(${duration.toFixed(6)}-(${latest}-1)*${tick})`;
+  const odd = `between(${left("st(0,max(ld(0),PTS+1))")},${least},${LONGEST_LAST_FRAME})`;
+  const length = `if(${odd},round(${left("ld(0)")}/${tick}),DURATION)`;
+  return ["-bsf:v", `setts=pts=PTS:dts=DTS:duration=${length.replace(/,/g, "\\,")}`];
+}
+
+function isMp4({ muxer }: Container): boolean {
+  return muxer === "mp4" || muxer === "mov";
+}
+
+function mp4Args(info: VideoInfo, flags = ""): string[] {
+  return ["-video_track_timescale", String(trackTicks(info)), "-movflags", `+write_colr${flags}`];
+}
+
+/** Gives the fragments of an MP4 file one index, as every player takes it; no packet changes. */
+async function joinFragments(
+  ffmpeg: Ffmpeg,
+  path: string,
+  container: Container,
+  info: VideoInfo,
+): Promise<void> {
+  const joined = partialName(path);
+  const process = FfmpegProcess.spawn(ffmpeg, [
+    ...["-y", "-protocol_whitelist", "file", "-f", "mov", "-i", `file:${path}`, "-copyts"],
+    ...["-map", "0:v:0", "-map", "0:a?", "-map", "0:s?", "-c", "copy", "-map_metadata", "0"],
+    ...lastFrameArgs(container, info),
+    ...[...mp4Args(info), "-f", container.muxer, `file:${joined}`],
+  ], { role: "muxer" });
+  try {
+    if (!(await process.ended).success) throw process.failure(`Cannot give ${path} its index`);
+    await Deno.rename(joined, path);
+  } catch (error) {
+    await process.kill();
+    await Deno.remove(joined).catch(() => {});
+    throw error;
+  }
 }
 
 /** Ticks a second of an MP4 track: the source's clock, doubled until players find it fine enough. */
