@@ -1,30 +1,32 @@
 /**
  * The walk on the CPU.
  *
- * Dense products are ONNX Runtime's: its wasm kernels reach tens of GFLOP/s
- * where loops in TypeScript reach one.
+ * Attention is a graph of ONNX Runtime's. Products with P are not: its copy of P into
+ * WebAssembly's memory, anew for each product, costs as much as a narrow product does.
+ * Here P stays there, and the kernels are ours.
  *
  * @module
  */
 import type * as Ort from "onnxruntime-web";
 import type { AttentionLayer } from "../../features/network.ts";
-import { ANY, GraphBuilder, int } from "../../features/onnx.ts";
 import { loadRuntime } from "../../features/runtime.ts";
 import { joinBlocks, takeColumns } from "../block.ts";
 import { aggregateWalk, levelsOf } from "../reference.ts";
 import type { Product, Walk, WalkDevice } from "../walk.ts";
 import { attentionGraph, fitsGraph, keysName, queriesName } from "./attention_graph.ts";
+import { type TileMatrix, TileMemory } from "./tiles.ts";
 
 /** Opens the CPU as a device. */
 export async function createCpuWalkDevice(): Promise<WalkDevice> {
   return new CpuWalkDevice(await loadRuntime("cpu"));
 }
 
-/** Graphs of one runtime, each opened once. */
+/** Graphs of one runtime, each opened once, and the memory that walks lie in. */
 class CpuWalkDevice implements WalkDevice {
   readonly kind = "cpu";
   readonly description = "CPU";
   readonly #sessions = new Map<string, Promise<Ort.InferenceSession>>();
+  readonly #memory = new TileMemory();
 
   constructor(private readonly ort: typeof Ort) {}
 
@@ -64,25 +66,8 @@ class CpuWalkDevice implements WalkDevice {
     this.#sessions.clear();
   }
 
-  /** Applies a word to a block: `[n, columns]`. */
-  async apply(
-    matrix: Float32Array,
-    n: number,
-    block: Float32Array,
-    columns: number,
-    word: string,
-  ): Promise<Float32Array<ArrayBuffer>> {
-    if (columns === 0 || word === "") return Float32Array.from(block);
-    const session = await this.#session(word, () => wordGraph(word));
-    const { y } = await session.run({
-      p: this.#tensor(matrix, [n, n]),
-      x: this.#tensor(block, [n, columns]),
-    });
-    return y!.data as Float32Array<ArrayBuffer>;
-  }
-
   #hold(matrix: Float32Array<ArrayBuffer>, n: number): Walk {
-    return new CpuWalk(this, matrix, n);
+    return new CpuWalk(this.#memory, this.#memory.matrix(matrix, n, n));
   }
 
   #session(key: string, build: () => Uint8Array<ArrayBuffer>): Promise<Ort.InferenceSession> {
@@ -102,16 +87,18 @@ class CpuWalkDevice implements WalkDevice {
   }
 }
 
-/** P in main memory. */
+/** P in WebAssembly's memory. */
 class CpuWalk implements Walk {
-  constructor(
-    private readonly device: CpuWalkDevice,
-    private matrix: Float32Array<ArrayBuffer>,
-    readonly n: number,
-  ) {}
+  #matrix: TileMatrix | undefined;
+  readonly n: number;
+
+  constructor(private readonly memory: TileMemory, matrix: TileMatrix) {
+    this.#matrix = matrix;
+    this.n = matrix.rows;
+  }
 
   /** Blocks of equal words are multiplied together, so that P is read once for them. */
-  async products(list: readonly Product[]): Promise<Float32Array<ArrayBuffer>[]> {
+  products(list: readonly Product[]): Promise<Float32Array<ArrayBuffer>[]> {
     const results = new Array<Float32Array<ArrayBuffer>>(list.length);
     const words = new Map<string, number[]>();
     list.forEach(({ word }, i) => words.set(word, [...words.get(word) ?? [], i]));
@@ -121,43 +108,63 @@ class CpuWalk implements Walk {
       const joined = members.length === 1
         ? list[members[0]!]!.block
         : joinBlocks(members.map((i) => list[i]!.block), widths, this.n);
-      const product = await this.device.apply(this.matrix, this.n, joined, columns, word);
+      const product = this.#apply(joined, columns, word);
       let at = 0;
       for (const [k, i] of members.entries()) {
         results[i] = members.length === 1 ? product : takeColumns(product, this.n, columns, at, widths[k]!);
         at += widths[k]!;
       }
     }
-    return results;
+    return Promise.resolve(results);
   }
 
   dense(): Promise<Float32Array<ArrayBuffer>> {
-    return Promise.resolve(this.matrix);
+    return Promise.resolve(this.memory.values(this.#held()));
   }
 
-  async power(k: number): Promise<Walk> {
-    let square = this.matrix;
-    let result: Float32Array<ArrayBuffer> | undefined;
-    for (let rest = k; rest > 0; rest >>= 1) {
-      if (rest & 1) result = result ? await this.device.apply(result, this.n, square, this.n, "n") : square;
-      if (rest > 1) square = await this.device.apply(square, this.n, square, this.n, "n");
+  power(k: number): Promise<Walk> {
+    let square = this.#held();
+    let result: TileMatrix | undefined;
+    const made: TileMatrix[] = [];
+    const times = (a: TileMatrix, b: TileMatrix): TileMatrix => {
+      const product = this.memory.product(a, b);
+      made.push(product);
+      return product;
+    };
+    for (let rest = k;; rest >>= 1) {
+      if (rest & 1) result = result ? times(result, square) : square;
+      if (rest <= 1) break;
+      square = times(square, square);
     }
-    return new CpuWalk(this.device, result!, this.n);
+    // A walk owns its matrix, so the first power is a copy.
+    const own = made.includes(result!) ? result! : this.memory.copy(result!);
+    for (const matrix of made) if (matrix !== own) this.memory.free(matrix);
+    return Promise.resolve(new CpuWalk(this.memory, own));
   }
 
   release(): void {
-    this.matrix = new Float32Array(0);
+    if (this.#matrix) this.memory.free(this.#matrix);
+    this.#matrix = undefined;
   }
-}
 
-/** The graph of a word: `y` = the word's operators applied to `x`. */
-function wordGraph(word: string): Uint8Array<ArrayBuffer> {
-  const g = new GraphBuilder(word);
-  const p = g.input("p", [ANY, ANY]);
-  let y = g.input("x", [ANY, ANY]);
-  for (const letter of word) {
-    y = letter === "t" ? g.op("Gemm", [p, y], { transA: int(1) }) : g.op("MatMul", [p, y]);
+  /** Applies a word to a block: `[n, columns]`. */
+  #apply(block: Float32Array, columns: number, word: string): Float32Array<ArrayBuffer> {
+    if (columns === 0 || word === "") return Float32Array.from(block);
+    const { memory } = this;
+    const matrix = this.#held();
+    let panels = memory.panels(block, this.n, columns);
+    for (const letter of word) {
+      const next = memory.multiply(matrix, letter === "t", panels);
+      memory.free(panels);
+      panels = next;
+    }
+    const out = memory.read(panels);
+    memory.free(panels);
+    return out;
   }
-  g.output("y", y, [ANY, ANY]);
-  return g.build();
+
+  #held(): TileMatrix {
+    if (!this.#matrix) throw new TypeError("Cannot multiply: the walk was released");
+    return this.#matrix;
+  }
 }

@@ -1,0 +1,300 @@
+/**
+ * Dense products in WebAssembly's memory: 128-bit vectors where plain TypeScript has
+ * single numbers, on matrices that stay there from product to product.
+ *
+ * Blocks of vectors lie in panels of eight columns, `[panels, rows, 8]`: what one
+ * product leaves is what the next one reads.
+ *
+ * @module
+ */
+import { WalkcutError } from "../../errors.ts";
+import { instantiateTiles, MOST_PAGES, type TileModule } from "./tile_module.ts";
+
+const PAGE = 65_536;
+const ALIGNMENT = 64;
+
+/** Columns of a panel. */
+const PANEL = 8;
+
+/** Rows and summed lengths are padded with zeros to a multiple of this. */
+const QUAD = 4;
+
+/** Length of the sum at a time: a panel's part of it and four rows of A lie in the first cache. */
+const DEPTH = 512;
+
+/** Panels at a time: their parts of the sum lie in the second cache. */
+const PANELS = 16;
+
+/** Quads of columns that are laid out at a time for a transposed product. */
+const PACKED_QUADS = 16;
+
+/** Numbers that a row or a summed length takes up. */
+export function padded(length: number): number {
+  return Math.ceil(length / QUAD) * QUAD;
+}
+
+/** A part of the memory. */
+export interface Region {
+  /** First number, counted in f32. */
+  readonly at: number;
+  /** Number of f32. */
+  readonly length: number;
+}
+
+/** A matrix in the memory: rows `stride` apart, both sides padded with zeros to a multiple of 4. */
+export interface TileMatrix extends Region {
+  readonly rows: number;
+  readonly columns: number;
+  readonly stride: number;
+}
+
+/** A block of vectors in panels. */
+export interface Panels extends Region {
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** WebAssembly's memory with the kernels that work on it. Whoever allocates a region frees it. */
+export class TileMemory {
+  readonly #memory = new WebAssembly.Memory({ initial: 1, maximum: MOST_PAGES });
+  readonly #tiles: TileModule = instantiateTiles(this.#memory);
+  /** Free regions in order of address, in f32. */
+  readonly #free: { at: number; length: number }[] = [{ at: 0, length: PAGE / 4 }];
+  #view = this.#whole();
+
+  /** The memory as numbers; valid until the next allocation. */
+  get numbers(): Float32Array<ArrayBuffer> {
+    if (this.#view.buffer !== this.#memory.buffer) this.#view = this.#whole();
+    return this.#view;
+  }
+
+  #whole(): Float32Array<ArrayBuffer> {
+    return new Float32Array(this.#memory.buffer as ArrayBuffer);
+  }
+
+  /** Reserves numbers; what they are is undefined. */
+  allocate(count: number): Region {
+    const length = Math.ceil(Math.max(1, count) * 4 / ALIGNMENT) * ALIGNMENT / 4;
+    let hole = this.#free.findIndex((region) => region.length >= length);
+    if (hole < 0) hole = this.#grow(length);
+    const found = this.#free[hole]!;
+    const region = { at: found.at, length };
+    found.at += length;
+    found.length -= length;
+    if (found.length === 0) this.#free.splice(hole, 1);
+    return region;
+  }
+
+  /** Gives a region back. */
+  free({ at, length }: Region): void {
+    let next = this.#free.findIndex((region) => region.at > at);
+    if (next < 0) next = this.#free.length;
+    const before = this.#free[next - 1];
+    const after = this.#free[next];
+    if (before && before.at + before.length === at) {
+      before.length += length;
+      if (after && before.at + before.length === after.at) {
+        before.length += after.length;
+        this.#free.splice(next, 1);
+      }
+    } else if (after && at + length === after.at) {
+      after.at = at;
+      after.length += length;
+    } else this.#free.splice(next, 0, { at, length });
+  }
+
+  /** Brings a row-major matrix in. */
+  matrix(values: Float32Array, rows: number, columns: number): TileMatrix {
+    const matrix = this.emptyMatrix(rows, columns);
+    const { numbers } = this;
+    const { at, stride } = matrix;
+    if (stride === columns) {
+      numbers.set(values, at);
+    } else {
+      for (let i = 0; i < rows; i++) {
+        numbers.set(values.subarray(i * columns, (i + 1) * columns), at + i * stride);
+        numbers.fill(0, at + i * stride + columns, at + (i + 1) * stride);
+      }
+    }
+    return matrix;
+  }
+
+  /** Room for a matrix; its values are undefined, padding rows are zero. */
+  emptyMatrix(rows: number, columns: number): TileMatrix {
+    const stride = padded(columns);
+    const region = this.allocate(padded(rows) * stride);
+    this.numbers.fill(0, region.at + rows * stride, region.at + padded(rows) * stride);
+    return { ...region, rows, columns, stride };
+  }
+
+  /** Room for a block of vectors; its values are undefined. */
+  emptyPanels(rows: number, columns: number): Panels {
+    const region = this.allocate(Math.ceil(columns / PANEL) * padded(rows) * PANEL);
+    return { ...region, rows, columns };
+  }
+
+  /**
+   * Brings columns `from` to `from + width` of a row-major block in.
+   * @param values `[rows, columns]`, rows `stride` apart from `start` on; the memory itself where absent.
+   */
+  panels(
+    values: Float32Array | undefined,
+    rows: number,
+    width: number,
+    stride = width,
+    start = 0,
+  ): Panels {
+    const panels = this.emptyPanels(rows, width);
+    const { numbers } = this;
+    const from = values ?? numbers;
+    const height = padded(rows);
+    for (let column = 0; column < width; column += PANEL) {
+      const some = Math.min(PANEL, width - column);
+      const base = panels.at + column * height;
+      if (some < PANEL) numbers.fill(0, base, base + height * PANEL);
+      else numbers.fill(0, base + rows * PANEL, base + height * PANEL);
+      for (let i = 0; i < rows; i++) {
+        const source = start + i * stride + column;
+        const target = base + i * PANEL;
+        for (let c = 0; c < some; c++) numbers[target + c] = from[source + c]!;
+      }
+    }
+    return panels;
+  }
+
+  /** Writes a block of vectors into a row-major array, rows `stride` apart from `start` on. */
+  write({ at, rows, columns }: Panels, out: Float32Array, stride = columns, start = 0): void {
+    const { numbers } = this;
+    const height = padded(rows);
+    for (let column = 0; column < columns; column += PANEL) {
+      const some = Math.min(PANEL, columns - column);
+      const base = at + column * height;
+      for (let i = 0; i < rows; i++) {
+        const target = start + i * stride + column;
+        const source = base + i * PANEL;
+        for (let c = 0; c < some; c++) out[target + c] = numbers[source + c]!;
+      }
+    }
+  }
+
+  /** A block of vectors, row-major. */
+  read(panels: Panels): Float32Array<ArrayBuffer> {
+    const out = new Float32Array(panels.rows * panels.columns);
+    this.write(panels, out);
+    return out;
+  }
+
+  /** op(A)·B, op(A) = A or Aᵀ, as a new block. 2·rows·columns of A operations a column of B. */
+  multiply(a: TileMatrix, transposed: boolean, b: Panels): Panels {
+    const c = this.emptyPanels(transposed ? a.columns : a.rows, b.columns);
+    const work = transposed ? this.allocate(PACKED_QUADS * QUAD * DEPTH) : undefined;
+    this.numbers.fill(0, c.at, c.at + c.length);
+    const count = Math.ceil(b.columns / PANEL);
+    for (let first = 0; first < count; first += PANELS) {
+      const last = Math.min(count, first + PANELS);
+      if (work) this.#multiplyTransposed(a, b, c, first, last, work);
+      else this.#multiplyPlain(a, b, c, first, last);
+    }
+    if (work) this.free(work);
+    return c;
+  }
+
+  /** A·B as a new matrix, some panels of columns at a time. */
+  product(a: TileMatrix, b: TileMatrix): TileMatrix {
+    const c = this.emptyMatrix(a.rows, b.columns);
+    const width = PANELS * PANEL;
+    for (let column = 0; column < b.columns; column += width) {
+      // Padding columns go along, so that they come out as zeros.
+      const wide = Math.min(width, b.stride - column);
+      const right = this.panels(undefined, b.rows, wide, b.stride, b.at + column);
+      const product = this.multiply(a, false, right);
+      this.write(product, this.numbers, c.stride, c.at + column);
+      this.free(right);
+      this.free(product);
+    }
+    return c;
+  }
+
+  /** A matrix of the same values. */
+  copy({ at, length, rows, columns, stride }: TileMatrix): TileMatrix {
+    const region = this.allocate(length);
+    this.numbers.copyWithin(region.at, at, at + length);
+    return { ...region, rows, columns, stride };
+  }
+
+  /** The values of a matrix, row-major. */
+  values({ at, rows, columns, stride }: TileMatrix): Float32Array<ArrayBuffer> {
+    const { numbers } = this;
+    if (stride === columns) return numbers.slice(at, at + rows * columns);
+    const out = new Float32Array(rows * columns);
+    for (let i = 0; i < rows; i++) {
+      out.set(numbers.subarray(at + i * stride, at + i * stride + columns), i * columns);
+    }
+    return out;
+  }
+
+  #multiplyPlain(a: TileMatrix, b: Panels, c: Panels, first: number, last: number): void {
+    const inner = padded(a.columns);
+    const height = padded(a.rows);
+    const tile = this.#tiles.rows;
+    for (let k = 0; k < inner; k += DEPTH) {
+      const depth = Math.min(DEPTH, inner - k);
+      for (let row = 0; row < height; row += QUAD) {
+        const from = (a.at + row * a.stride + k) * 4;
+        for (let p = first; p < last; p++) {
+          const left = (b.at + (p * inner + k) * PANEL) * 4;
+          tile(from, a.stride * 4, left, (c.at + (p * height + row) * PANEL) * 4, depth);
+        }
+      }
+    }
+  }
+
+  #multiplyTransposed(
+    a: TileMatrix,
+    b: Panels,
+    c: Panels,
+    first: number,
+    last: number,
+    work: Region,
+  ): void {
+    const inner = padded(a.rows);
+    const height = padded(a.columns);
+    const { columns: tile, pack } = this.#tiles;
+    for (let k = 0; k < inner; k += DEPTH) {
+      const depth = Math.min(DEPTH, inner - k);
+      for (let column = 0; column < height; column += PACKED_QUADS * QUAD) {
+        const quads = Math.min(PACKED_QUADS, (height - column) / QUAD);
+        pack((a.at + k * a.stride + column) * 4, a.stride * 4, work.at * 4, depth, quads);
+        for (let q = 0; q < quads; q++) {
+          const from = (work.at + q * depth * QUAD) * 4;
+          const row = column + q * QUAD;
+          for (let p = first; p < last; p++) {
+            const left = (b.at + (p * inner + k) * PANEL) * 4;
+            tile(from, left, (c.at + (p * height + row) * PANEL) * 4, depth);
+          }
+        }
+      }
+    }
+  }
+
+  /** Makes the memory larger; returns the position of a hole that is large enough. */
+  #grow(length: number): number {
+    const { buffer } = this.#memory;
+    const end = buffer.byteLength / 4;
+    const tail = this.#free.at(-1);
+    const there = tail && tail.at + tail.length === end ? tail.length : 0;
+    const pages = Math.ceil((length - there) * 4 / PAGE);
+    try {
+      this.#memory.grow(pages);
+    } catch (cause) {
+      throw new WalkcutError({
+        what: "Cannot multiply: the matrices are larger than the memory that WebAssembly gives",
+        found: `${Math.round((buffer.byteLength + pages * PAGE) / 2 ** 20)} MiB`,
+        advice: "use a smaller matrix, a power of fewer factors, or --device webgpu",
+        cause,
+      });
+    }
+    this.free({ at: end, length: pages * PAGE / 4 });
+    return this.#free.findIndex((region) => region.length >= length);
+  }
+}

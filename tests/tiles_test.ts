@@ -1,0 +1,114 @@
+import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
+import { gaussian } from "../lib/random.ts";
+import { instantiateTiles } from "../lib/walk/cpu/tile_module.ts";
+import { type Region, TileMemory } from "../lib/walk/cpu/tiles.ts";
+import { createCpuWalkDevice } from "../lib/walk/cpu/walk_device.ts";
+import { applyWord, multiply } from "../lib/walk/reference.ts";
+
+const freshSeed = () => Math.floor(Math.random() * 2 ** 31);
+
+/** Largest difference as a share of the largest value. */
+function relativeError(found: Float32Array, expected: Float32Array): number {
+  assertEquals(found.length, expected.length);
+  let [error, size] = [0, 0];
+  expected.forEach((value, i) => {
+    error = Math.max(error, Math.abs(value - found[i]!));
+    size = Math.max(size, Math.abs(value));
+  });
+  return error / size;
+}
+
+Deno.test("TileMemory.multiply() is the reference's product, for A and Aᵀ of any shape", () => {
+  const seed = freshSeed();
+  const memory = new TileMemory();
+  // What lies in the memory beforehand must not matter.
+  const dirt = memory.allocate(1 << 20);
+  memory.numbers.fill(NaN, dirt.at, dirt.at + dirt.length);
+  memory.free(dirt);
+  for (const [n, columns] of [[1, 1], [3, 9], [8, 8], [63, 5], [129, 130], [517, 17], [700, 1]] as const) {
+    const values = gaussian(n * n, seed + n);
+    const block = gaussian(n * columns, seed + n + 1);
+    const a = memory.matrix(values, n, n);
+    for (const transposed of [false, true]) {
+      const b = memory.panels(block, n, columns);
+      const c = memory.multiply(a, transposed, b);
+      const error = relativeError(memory.read(c), multiply(values, n, block, columns, transposed));
+      assertLessOrEqual(error, 2e-6, `n ${n}, columns ${columns}, transposed ${transposed}, seed ${seed}`);
+      memory.free(b);
+      memory.free(c);
+    }
+    assertEquals(memory.values(a), values);
+    memory.free(a);
+  }
+});
+
+Deno.test("TileMemory.allocate() gives regions apart from each other and uses freed ones again", () => {
+  const seed = freshSeed();
+  const memory = new TileMemory();
+  const random = gaussian(4000, seed);
+  let held: Region[] = [];
+  for (let round = 0; round < 2000; round++) {
+    const pick = Math.abs(random[2 * round]!);
+    if (held.length > 0 && (held.length > 20 || pick < 0.6)) {
+      memory.free(held.splice(Math.floor(pick * 100) % held.length, 1)[0]!);
+    } else held.push(memory.allocate(1 + Math.floor(Math.abs(random[2 * round + 1]!) * 5000)));
+    const sorted = held.toSorted((a, b) => a.at - b.at);
+    sorted.forEach(({ at, length }, i) => {
+      assertLessOrEqual(at + length, sorted[i + 1]?.at ?? memory.numbers.length, `seed ${seed}`);
+    });
+  }
+  const size = memory.numbers.length;
+  for (const region of held) memory.free(region);
+  held = [memory.allocate(size)];
+  assertEquals(memory.numbers.length, size, `holes were not joined, seed ${seed}`);
+});
+
+Deno.test("instantiateTiles() gives kernels that add to what is there", () => {
+  const memory = new WebAssembly.Memory({ initial: 1 });
+  const tiles = instantiateTiles(memory);
+  const numbers = new Float32Array(memory.buffer);
+  const [a, b, c, k] = [0, 64, 256, 8];
+  for (let i = 0; i < 12 * k; i++) numbers[i] = i % 7;
+  numbers.fill(1, c, c + 32);
+  tiles.rows(a, k * 4, b * 4, c * 4, k);
+  for (let row = 0; row < 4; row++) {
+    for (let column = 0; column < 8; column++) {
+      let sum = 1;
+      for (let i = 0; i < k; i++) sum += numbers[a + row * k + i]! * numbers[b + i * 8 + column]!;
+      assertEquals(numbers[c + row * 8 + column], sum);
+    }
+  }
+});
+
+Deno.test("the CPU's walk applies words, forms powers and hands out a copy of itself", async () => {
+  const seed = freshSeed();
+  const device = await createCpuWalkDevice();
+  try {
+    for (const n of [2, 30, 257]) {
+      const matrix = gaussian(n * n, seed).map((v) => Math.abs(v) / n);
+      const walk = await device.fromDense(matrix, n);
+      assertEquals(await walk.dense(), matrix);
+      const blocks = [3, 1, 4].map((columns, i) => ({ columns, block: gaussian(n * columns, seed + i) }));
+      const list = blocks.map((block, i) => ({ ...block, word: ["ttnn", "n", "ttnn"][i]! }));
+      const found = await walk.products(list);
+      found.forEach((product, i) =>
+        assertLessOrEqual(relativeError(product, applyWord(matrix, n, list[i]!)), 1e-5, `seed ${seed}`)
+      );
+      for (const k of [1, 2, 3, 5]) {
+        const power = await walk.power(k);
+        let expected = matrix;
+        for (let i = 1; i < k; i++) expected = multiply(expected, n, matrix, n, false);
+        assertLessOrEqual(relativeError(await power.dense(), expected), 1e-5, `k ${k}, seed ${seed}`);
+        power.release();
+      }
+      (await walk.dense()).fill(0);
+      assertEquals(await walk.dense(), matrix);
+      walk.release();
+      let refused = false;
+      await Promise.resolve().then(() => walk.dense()).catch(() => refused = true);
+      assert(refused);
+    }
+  } finally {
+    await device.close();
+  }
+});
