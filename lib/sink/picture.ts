@@ -7,7 +7,7 @@ import { type Ffmpeg, locateFfmpeg, passthroughArgs } from "../ffmpeg/locate.ts"
 import { NutWriter } from "../ffmpeg/nut.ts";
 import { FfmpegProcess } from "../ffmpeg/process.ts";
 import { UsageError, WalkcutError } from "../errors.ts";
-import { encodeFilters } from "../source/color.ts";
+import { encodeFilters, untaggedMatrix } from "../source/color.ts";
 import type { VideoInfo } from "../source/frame.ts";
 import { type ClaimOptions, textOf } from "./claim.ts";
 import { littleEndian, openPictureFiles, toBytes } from "./files.ts";
@@ -144,7 +144,9 @@ async function openY4m(options: PictureSinkOptions): Promise<Sink<Picture>> {
   const ffmpeg = await locateFfmpeg(options.ffmpeg);
   const { info } = options;
   const pixelFormat = options.pixFmt ?? "yuv420p";
-  const color = info.color ?? { matrix: "bt709" };
+  const size = options.size ?? info;
+  // Y4M has no tags: its readers guess the matrix by the size, so that is the one to write.
+  const color = { matrix: untaggedMatrix(size) };
   const args = [
     ...nutInputArgs(),
     "-vf",
@@ -163,7 +165,7 @@ async function openY4m(options: PictureSinkOptions): Promise<Sink<Picture>> {
   return new NutSink(start, {
     output: "stdout",
     info: { ...info, frameRate: info.frameRate ?? { num: 25, den: 1 } },
-    size: options.size ?? info,
+    size,
     channels: options.channels ?? 3,
     interrupt: false,
   });

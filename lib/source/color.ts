@@ -5,6 +5,7 @@
  */
 import type { ProbedVideo } from "../ffmpeg/probe.ts";
 import type { FrameColor } from "./frame.ts";
+import type { Size } from "./numbers.ts";
 
 /** How frames become RGB. */
 export interface ColorPlan {
@@ -99,8 +100,13 @@ function matrixOf(video: ProbedVideo): FrameColor["matrix"] {
     case "smpte240m":
       return "smpte170m";
     default:
-      return video.height >= 720 || video.width >= 1280 ? "bt709" : "smpte170m";
+      return untaggedMatrix(video);
   }
+}
+
+/** The matrix that a reader takes YUV without tags to have. */
+export function untaggedMatrix({ width, height }: Size): "bt709" | "smpte170m" {
+  return height >= 720 || width >= 1280 ? "bt709" : "smpte170m";
 }
 
 function defaultPrimaries(matrix: FrameColor["matrix"]): string {
