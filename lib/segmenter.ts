@@ -7,7 +7,7 @@ import type { PeerMethod } from "./cut/peers/segment.ts";
 import { WalkcutError } from "./errors.ts";
 import type { FromWorker, ToWorker } from "./segmenter_worker.ts";
 import type { Frame } from "./source/frame.ts";
-import { reviveError } from "./worker_errors.ts";
+import { crashOf, reviveError } from "./worker_errors.ts";
 
 /** One segment of one frame. */
 export interface Segment {
@@ -150,7 +150,7 @@ export class Segmenter {
     worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.#receive(data);
     worker.onerror = (event) => {
       event.preventDefault();
-      this.#fail(crash(event));
+      this.#fail(crashOf(event.error ?? event.message));
     };
   }
 
@@ -175,7 +175,7 @@ export class Segmenter {
         };
         worker.onerror = (event) => {
           event.preventDefault();
-          reject(crash(event));
+          reject(crashOf(event.error ?? event.message));
         };
         worker.postMessage({ kind: "open", options } satisfies ToWorker);
       });
@@ -248,13 +248,4 @@ export class Segmenter {
     for (const pending of this.#pending.splice(0)) pending.reject(error);
     this.#closing?.();
   }
-}
-
-function crash(event: ErrorEvent): WalkcutError {
-  return new WalkcutError({
-    what: "The segmenter's worker stopped",
-    found: event.message,
-    advice: "run again with --debug, or with --device cpu",
-    cause: event.error,
-  });
 }

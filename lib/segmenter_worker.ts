@@ -7,7 +7,7 @@
 import { FrameSegmenter } from "./frame_segmenter.ts";
 import type { SegmentedFrame, SegmenterInfo, SegmenterOptions } from "./segmenter.ts";
 import type { Frame } from "./source/frame.ts";
-import { type ErrorData, errorData } from "./worker_errors.ts";
+import { crashOf, type ErrorData, errorData } from "./worker_errors.ts";
 
 /** What the worker is told. */
 export type ToWorker =
@@ -27,7 +27,17 @@ export type FromWorker =
 const scope = globalThis as unknown as {
   onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
   postMessage(message: FromWorker, transfer?: Transferable[]): void;
+  addEventListener(name: "error" | "unhandledrejection", listener: (event: Event) => void): void;
 };
+
+// Deno would print what nothing caught, with its stack, before the other side can say it in one line.
+for (const name of ["error", "unhandledrejection"] as const) {
+  scope.addEventListener(name, (event) => {
+    event.preventDefault();
+    const thrown = event instanceof PromiseRejectionEvent ? event.reason : (event as ErrorEvent).error;
+    scope.postMessage({ kind: "error", error: errorData(crashOf(thrown)) });
+  });
+}
 
 let segmenter: FrameSegmenter | undefined;
 let queue = Promise.resolve();

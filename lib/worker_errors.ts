@@ -30,3 +30,16 @@ export function reviveError({ name, message, stack }: ErrorData): Error {
   if (stack !== undefined) error.stack = stack;
   return error;
 }
+
+/** The error for something that nothing in a worker caught, or that ended the worker. */
+export function crashOf(thrown: unknown): WalkcutError {
+  if (thrown instanceof WalkcutError) return thrown;
+  const error = new WalkcutError({
+    what: "The segmenter's worker stopped",
+    found: thrown instanceof Error ? thrown.message : String(thrown),
+    advice: "run again with --debug, or with --device cpu",
+    cause: thrown,
+  });
+  if (thrown instanceof Error && thrown.stack !== undefined) error.stack = thrown.stack;
+  return error;
+}

@@ -175,7 +175,11 @@ async function abortAll(outlets: readonly Outlet[], frames: number, error: unkno
     if (partial !== undefined && !isStdout(outlet.sink) && await isThere(partial)) lying.push(partial);
   }
   if (lying.length > 0 && error instanceof WalkcutError) {
-    error.message += `; the ${frames} frames done lie in ${lying.join(", ")}`;
+    // An encoder that fails takes with it what it had not written yet.
+    const done = error.message.startsWith("Cannot write ")
+      ? `what was written of the ${frames} frames done lies in`
+      : `the ${frames} frames done lie in`;
+    error.message += `; ${done} ${lying.join(", ")}`;
   }
 }
 

@@ -11,7 +11,7 @@ import { type ClaimOptions, claimOutput } from "./claim.ts";
 import { GrowingFile, littleEndian, openPictureFiles } from "./files.ts";
 import { encodeLabelPng, encodePalettePng } from "./png.ts";
 import type { LabelMap, Sink } from "./sink.ts";
-import { nutInputArgs, NutSink, startAt } from "./video.ts";
+import { MATROSKA_ARGS, nutInputArgs, NutSink, startAt } from "./video.ts";
 
 /** Settings of {@linkcode openLabelSink}. */
 export interface LabelSinkOptions extends ClaimOptions {
@@ -78,7 +78,7 @@ async function openFfv1(output: string, options: LabelSinkOptions): Promise<Sink
     ],
     ...passthroughArgs(ffmpeg),
     ...inputClockArgs(ffmpeg),
-    ...["-f", "matroska", `file:${claim.partial}`],
+    ...[...MATROSKA_ARGS, "-f", "matroska", `file:${claim.partial}`],
   ];
   const start = (first: number) =>
     FfmpegProcess.spawn(ffmpeg, args(first), { role: "label encoder", stdin: "piped" });

@@ -127,7 +127,7 @@ function muxerArgs(container: Container, info: VideoInfo): string[] {
   }
   if (container.muxer === "matroska" || container.muxer === "webm") {
     // A lead-in of the sound lies before time 0; the picture keeps its times all the same.
-    args.push("-avoid_negative_ts", "disabled");
+    args.push("-avoid_negative_ts", "disabled", ...MATROSKA_ARGS);
   }
   // In MP4 the last fragment would lose it: it is said when the fragments are joined.
   if (!isMp4(container)) args.push(...lastFrameArgs(container, info));
@@ -152,6 +152,9 @@ function lastFrameArgs(container: Container, info: VideoInfo): string[] {
   const length = `if(${odd},round(${left("ld(0)")}/${tick}),DURATION)`;
   return ["-bsf:v", `setts=pts=PTS:dts=DTS:duration=${length.replace(/,/g, "\\,")}`];
 }
+
+/** Clusters of a second, written when they are done: what was written plays whatever ends the run. */
+export const MATROSKA_ARGS: readonly string[] = ["-cluster_time_limit", "1000", "-flush_packets", "1"];
 
 function isMp4({ muxer }: Container): boolean {
   return muxer === "mp4" || muxer === "mov";

@@ -107,12 +107,18 @@ export class Y4mGuard {
    */
   end(): void {
     const inside = this.#state === "samples" || this.#line.length > 0 || this.#state === "header";
-    if (inside) {
-      throw new WalkcutError({
-        what: "The Y4M stream ends inside a frame",
-        found: `after ${Math.max(0, this.#frames - (this.#state === "samples" ? 1 : 0))} whole frames`,
+    if (!inside) return;
+    const whole = this.#frames - (this.#state === "samples" ? 1 : 0);
+    if (whole <= 0) {
+      throw new UsageError({
+        what: "The Y4M stream holds no whole frame",
+        found: this.#state === "header" ? "it ends in its header" : "it ends in its first one",
       });
     }
+    throw new WalkcutError({
+      what: "The Y4M stream ends inside a frame",
+      found: `after ${whole} whole frames`,
+    });
   }
 
   #endLine(): void {

@@ -1,0 +1,217 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { ffmpeg, inFolder, names, packetTimes, processesWith } from "./io_media.ts";
+import { changedProgram, children, commandOf, quoted, told, underWay, walkcut } from "./program.ts";
+
+/** A clip with sound whose frames take a while, even without network and cut. */
+async function clip(path: string, seconds = 20): Promise<void> {
+  await ffmpeg(
+    ...["-f", "lavfi", "-i", `testsrc2=size=320x180:rate=25:duration=${seconds}`],
+    ...["-f", "lavfi", "-i", `sine=duration=${seconds}`, "-c:v", "libx264", "-preset", "ultrafast"],
+    ...["-g", "50", "-pix_fmt", "yuv420p", "-c:a", "aac", path],
+  );
+}
+
+/** Checks that stderr is one line about the fault, that nothing but `left` lies there and no child runs. */
+async function assertEnded(folder: string, stderr: string, line: RegExp, left: string[]): Promise<void> {
+  assertMatch(told(stderr), /^walkcut: [^\n]+\n$/, stderr);
+  assertMatch(stderr, line);
+  assertEquals(await names(folder), left);
+  assertEquals(await processesWith(folder), [], "children are left");
+}
+
+for (const role of ["decoder", "encoder"] as const) {
+  for (const kind of role === "decoder" ? ["mp4"] : ["mp4", "mov", "mkv", "webm"]) {
+    Deno.test(`a killed ${role} of ${kind} is named, ends with 4 and leaves what was done playable`, () =>
+      inFolder(async (folder) => {
+        await clip(`${folder}/clip.mp4`);
+        const speed = kind === "webm" ? ["--preset", "realtime", "--no-audio"] : ["--preset", "ultrafast"];
+        const args = [`${folder}/clip.mp4`, "--null-model", "-o", `${folder}/out.${kind}`, ...speed];
+        const { child, stderr } = await underWay(folder, args, 120);
+        for (const pid of await children(folder, role)) Deno.kill(pid, "SIGKILL");
+        const { code } = await child.status;
+        assertEquals(code, 4, await stderr);
+        const line = new RegExp(
+          `ffmpeg \\(${role}\\): killed by SIGKILL.*(lie|lies) in .*out\\.partial\\.${kind}`,
+        );
+        await assertEnded(folder, await stderr, line, ["clip.mp4", `out.partial.${kind}`]);
+        // A second of a container's cluster or fragment may be lost with its writer, and the encoder's queue.
+        const kept = (await packetTimes(`${folder}/out.partial.${kind}`)).length;
+        assert(kept >= (role === "decoder" ? 120 : 1), `${kept} frames`);
+      }));
+  }
+}
+
+Deno.test("a full disk is named by every kind of output, with what was done", () =>
+  inFolder(async (folder) => {
+    await clip(`${folder}/clip.mp4`, 8);
+    // Without the signal, a write beyond the limit fails as one on a full disk does.
+    const before = "trap '' XFSZ; ulimit -f 64;";
+    const cases: [output: string[], code: number, line: RegExp][] = [
+      [["-o", "out.mp4"], 4, /Cannot write out\.mp4: ffmpeg \(encoder\): .*(File too large|No space)/],
+      [["-o", "out.mkv"], 4, /Cannot write out\.mkv: ffmpeg \(encoder\): .*(File too large|No space)/],
+      [["-o", "%03d.png", "--labels", "l.npy"], 1, /Cannot write l\.npy: .*(File too large|No space)/],
+      [["-o", "%03d.png", "--rle", "r.jsonl"], 1, /Cannot write r\.jsonl: .*(File too large|No space)/],
+    ];
+    for (const [output, code, line] of cases) {
+      const args = ["clip.mp4", "--null-model", "-y", ...output, "--frames", "150", "--crf", "0"];
+      const outcome = await walkcut(folder, args, { before });
+      assertEquals(outcome.code, code, outcome.stderr);
+      assertMatch(outcome.stderr, /^walkcut: [^\n]+\n$/);
+      assertMatch(outcome.stderr, line);
+      const partial = / lies? in ([\w.]+)/.exec(outcome.stderr)?.[1];
+      if (partial?.startsWith("out.")) {
+        assert((await packetTimes(`${folder}/${partial}`)).length > 0, partial);
+      }
+    }
+    assertEquals(await processesWith(folder), []);
+    assert(!(await names(folder)).some((name) => /^(out|l|r)\.(mp4|mkv|npy|jsonl)$/.test(name)));
+  }));
+
+Deno.test("an output folder that is removed is named, and ends the run", () =>
+  inFolder(async (folder) => {
+    await clip(`${folder}/clip.mp4`);
+    for (
+      const [output, code, line] of [
+        ["out.mp4", 4, /o\/out\.partial\.mp4.*No such file or directory/],
+        ["%04d.png", 1, /Cannot write .*o\/\d+\.png: No such file or directory/],
+        ["out.mkv", 1, /Cannot rename .*out\.partial\.mkv: No such file or directory/],
+      ] as const
+    ) {
+      await Deno.mkdir(`${folder}/o`);
+      const args = [
+        `${folder}/clip.mp4`,
+        "--null-model",
+        "-o",
+        `${folder}/o/${output}`,
+        "--preset",
+        "ultrafast",
+      ];
+      const { child, stderr } = await underWay(folder, args, 20);
+      await Deno.remove(`${folder}/o`, { recursive: true });
+      assertEquals((await child.status).code, code, await stderr);
+      await assertEnded(folder, await stderr, line, ["clip.mp4"]);
+    }
+  }));
+
+Deno.test("an input that is cut off mid-file or still grows ends with its whole frames", () =>
+  inFolder(async (folder) => {
+    await clip(`${folder}/clip.mp4`, 4);
+    await ffmpeg("-i", `${folder}/clip.mp4`, "-c", "copy", `${folder}/whole.mkv`);
+    await ffmpeg("-i", `${folder}/clip.mp4`, "-c", "copy", "-movflags", "+faststart", `${folder}/fast.mp4`);
+    for (const name of ["whole.mkv", "fast.mp4"]) {
+      const bytes = await Deno.readFile(`${folder}/${name}`);
+      await Deno.writeFile(`${folder}/cut-${name}`, bytes.slice(0, Math.floor(bytes.length * 0.6)));
+      const args = [`${folder}/cut-${name}`, "--null-model", "-o", `${folder}/out.mkv`, "-q", "-y"];
+      const { code, stderr } = await walkcut(folder, args);
+      assertEquals(code, 1, `${name}: ${stderr}`);
+      assertMatch(
+        stderr,
+        /^walkcut: The input ends too early: [^\n]+ after \d+ frames[^\n]+lie in [^\n]+\n$/,
+      );
+      const frames = Number(/after (\d+) frames/.exec(stderr)![1]);
+      assertEquals((await packetTimes(`${folder}/out.partial.mkv`)).length, frames, name);
+    }
+    // What is appended while it is read counts, or what was there when it was opened; never half a frame.
+    const bytes = await Deno.readFile(`${folder}/whole.mkv`);
+    const growing = await Deno.open(`${folder}/growing.mkv`, { write: true, create: true });
+    let at = 0;
+    const grow = async () => {
+      at += await growing.write(bytes.subarray(at, Math.min(bytes.length, at + 20_000)));
+    };
+    while (at < bytes.length / 2) await grow();
+    const timer = setInterval(grow, 100);
+    const args = [`${folder}/growing.mkv`, "--null-model", "-o", `${folder}/grown.mkv`, "-q"];
+    const { code, stderr } = await walkcut(folder, args);
+    clearInterval(timer);
+    growing.close();
+    assert(code === 0 || code === 1, stderr);
+    assertMatch(stderr, code === 0 ? /^$/ : /^walkcut: The input ends too early: [^\n]+\n$/);
+    const output = `${folder}/${code === 0 ? "grown" : "grown.partial"}.mkv`;
+    assert((await packetTimes(output)).length >= 25, stderr);
+    assertEquals(await processesWith(folder), []);
+  }));
+
+Deno.test("a stdin that closes early is told, with what was done", () =>
+  inFolder(async (folder) => {
+    await ffmpeg(
+      ...["-f", "lavfi", "-i", "testsrc2=size=64x48:rate=25:duration=2", "-pix_fmt", "yuv420p"],
+      `${folder}/in.y4m`,
+    );
+    const y4m = await Deno.readFile(`${folder}/in.y4m`);
+    const frame = 6 + 64 * 48 * 3 / 2;
+    const header = y4m.indexOf(10) + 1;
+    const output = ["--null-model", "-o", "out.mkv", "-y"];
+    for (
+      const [stdin, code, line, frames] of [
+        [y4m.slice(0, header + 5 * frame + 99), 1, /ends inside a frame: after 5 whole frames/, 5],
+        [y4m.slice(0, header - 3), 2, /Y4M stream holds no whole frame/, 0],
+        [y4m.slice(0, header + 99), 2, /Y4M stream holds no whole frame/, 0],
+        [y4m.slice(0, 0), 2, /The input is empty: stdin/, 0],
+      ] as const
+    ) {
+      const outcome = await walkcut(folder, ["-", ...output], { stdin });
+      assertEquals(outcome.code, code, outcome.stderr);
+      assertMatch(outcome.stderr, /^walkcut: [^\n]+\n$/);
+      assertMatch(outcome.stderr, line);
+      if (frames > 0) assertEquals((await packetTimes(`${folder}/out.partial.mkv`)).length, frames);
+      await Deno.remove(`${folder}/out.partial.mkv`).catch(() => {});
+    }
+    const closed = new Deno.Command("bash", {
+      args: ["-c", `${commandOf(["-", ...output]).map(quoted).join(" ")} <&-`],
+      cwd: folder,
+    });
+    const { code, stderr } = await closed.output();
+    assertEquals(code, 2);
+    assertMatch(new TextDecoder().decode(stderr), /^walkcut: [^\n]*stdin[^\n]*\n$/);
+    assertEquals(await names(folder), ["in.y4m"]);
+  }));
+
+for (
+  const [fault, injected, line] of [
+    [
+      "throws where nothing catches",
+      `setTimeout(() => { throw new RangeError("injected fault"); }, 300);`,
+      /^walkcut: The segmenter's worker stopped: injected fault; .*lie in .*out\.partial\.mkv\n$/,
+    ],
+    [
+      "rejects where nothing waits",
+      `setTimeout(() => Promise.reject(new Error("injected fault")), 300);`,
+      /^walkcut: The segmenter's worker stopped: injected fault; .*lie in .*out\.partial\.mkv\n$/,
+    ],
+  ] as const
+) {
+  Deno.test(`a worker that ${fault} is told in one line, and what was done plays`, () =>
+    inFolder(async (folder) => {
+      const marker = "const result = await segmenter!.segment(message.frame);";
+      const root = await changedProgram(folder, [
+        ["lib/segmenter_worker.ts", marker, `${marker}\nif (message.frame.index === 3) ${injected}`],
+      ]);
+      await clip(`${folder}/clip.mp4`, 8);
+      const args = [`${folder}/clip.mp4`, "--device", "cpu", "--grid", "32", "-o", `${folder}/out.mkv`, "-q"];
+      const { code, stderr } = await walkcut(folder, args, { root });
+      assertEquals(code, 1, stderr);
+      await assertEnded(folder, stderr, line, ["clip.mp4", "out.partial.mkv", "program"]);
+      const frames = Number(/the (\d+) frames done/.exec(stderr)![1]);
+      assert(frames >= 3);
+      assertEquals((await packetTimes(`${folder}/out.partial.mkv`)).length, frames);
+    }));
+}
+
+Deno.test("--stall-timeout names an ffmpeg that stands still, and what was done plays", () =>
+  inFolder(async (folder) => {
+    await clip(`${folder}/clip.mp4`);
+    for (
+      const [role, line] of [["decoder", /1 s: the input;/], [
+        "encoder",
+        /1 s: the output .*out\.mkv;/,
+      ]] as const
+    ) {
+      const args = [`${folder}/clip.mp4`, "--null-model", "-o", `${folder}/out.mkv`, "--stall-timeout", "1"];
+      const { child, stderr } = await underWay(folder, args, 20);
+      for (const pid of await children(folder, role)) Deno.kill(pid, "SIGSTOP");
+      assertEquals((await child.status).code, 1, await stderr);
+      await assertEnded(folder, await stderr, line, ["clip.mp4", "out.partial.mkv"]);
+      if (role === "decoder") assert((await packetTimes(`${folder}/out.partial.mkv`)).length >= 20);
+      await Deno.remove(`${folder}/out.partial.mkv`);
+    }
+  }));
