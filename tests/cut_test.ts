@@ -222,12 +222,14 @@ Deno.test("cutFrame() certifies each accepted cut by its exact NCut", async () =
 Deno.test("cutFrame() started warm keeps the partition at half the products or less", async () => {
   const seed = newSeed();
   const { walk, group } = blockWalk(200, 4, 0.02, seed);
-  const cold = await cutFrame(walk, { ...settings, steps: 2 });
+  // P applied in both, so that the counts are of the same products.
+  const applied = { ...settings, steps: 2, power: "apply" } as const;
+  const cold = await cutFrame(walk, applied);
   assert(sameGrouping(cold.segmentation.labels, group), `seed ${seed}`);
   const matrix = (await walk.dense()).slice();
   const next = uniform(seed + 1);
   for (let i = 0; i < matrix.length; i++) matrix[i]! *= 1 + 0.02 * (next() - 0.5);
-  const warm = await cutFrame(new PlainWalk(matrix, 200), { ...settings, steps: 2 }, cold.state);
+  const warm = await cutFrame(new PlainWalk(matrix, 200), applied, cold.state);
   assert(sameGrouping(warm.segmentation.labels, group), `seed ${seed}`);
   assert(warm.segmentation.stats.warm && !cold.segmentation.stats.warm);
   const [few, many] = [warm, cold].map(({ segmentation }) => segmentation.stats.operatorApplications);

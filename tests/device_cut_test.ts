@@ -1,15 +1,9 @@
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
-import {
-  cutFrame,
-  type CutResult,
-  type CutSettings,
-  type CutState,
-  labelNodes,
-} from "../lib/cut/cut_frame.ts";
+import { cutFrame, type CutResult, type CutSettings, type CutState } from "../lib/cut/cut_frame.ts";
 import { gram, orthonormalise } from "../lib/cut/blocks.ts";
 import { continueFactor, ENOUGH_TRACE } from "../lib/cut/factor.ts";
 import { FactorSolver } from "../lib/cut/factor_solver.ts";
-import { type Branch, grow } from "../lib/cut/grow.ts";
+import { type Branch, grow, labelNodes } from "../lib/cut/grow.ts";
 import { HYSTERESIS } from "../lib/cut/stop.ts";
 import { cutOnDevice, releaseBasis } from "../lib/cut/webgpu/cut_on_device.ts";
 import { dispatchesOf, MAX_LEAVES } from "../lib/cut/webgpu/recursion.ts";

@@ -5,10 +5,10 @@
  */
 import { backward, forward, Tally } from "../walk/tally.ts";
 import type { Walk } from "../walk/walk.ts";
-import { type Certificate, certify, type CutLeaves } from "./certify.ts";
+import { COLD_RESIDUAL, confirmTree, WARM_RESIDUAL } from "./confirm.ts";
 import { continueFactor, ENOUGH_TRACE, type Factor, type HeldFactor, sketchFactor } from "./factor.ts";
 import { FactorSolver } from "./factor_solver.ts";
-import { type Branch, branchesOf, grow, type GrowSettings } from "./grow.ts";
+import { type Branch, branchesOf, cutsOf, grow, type GrowSettings, labelNodes, leavesOf } from "./grow.ts";
 import type { HeldTree } from "./held_tree.ts";
 import type { SegmentWeights } from "./min_cut.ts";
 import { cheaperPower, expectedVectors, formingProducts, type Power } from "./power.ts";
@@ -16,7 +16,7 @@ import { denseWalk, OperatorSolver } from "./operator.ts";
 import { RandomWalkSolver } from "./random_walk.ts";
 import type { CutNode, Segmentation } from "./segmentation.ts";
 import type { Solver } from "./solver.ts";
-import { needsCuts, thresholdOf } from "./stop.ts";
+import { needsCuts } from "./stop.ts";
 
 /** How a frame is cut. */
 export interface CutSettings extends GrowSettings {
@@ -111,7 +111,18 @@ async function cutOnce(walk: Walk, settings: CutSettings, last: CutState | undef
   }
   const nodes = allNodes(walk.n);
   const root = await grow(new FactorSolver(factor, settings.thresholds), nodes, settings, last?.tree);
-  const { residual, refuted } = await confirm(tally, settings, root, factor);
+  const { residual, recertified } = await confirmTree(
+    {
+      tally,
+      steps: settings.steps,
+      settings,
+      held: last?.tree,
+      diagonal: factor.diagonal,
+      factor: () => Promise.resolve(factor),
+      tolerance: last?.factor ? WARM_RESIDUAL : COLD_RESIDUAL,
+    },
+    root,
+  );
   const labels = labelNodes(root, walk.n);
   const scores = leafScores(factor, labels, leavesOf(root).length);
   return {
@@ -126,7 +137,7 @@ async function cutOnce(walk: Walk, settings: CutSettings, last: CutState | undef
         traceShare: factor.traceShare,
         operatorApplications: tally.applications,
         residual,
-        recertified: refuted,
+        recertified,
         power: "apply",
         matrixProducts: 0,
       },
@@ -209,7 +220,7 @@ async function exactSolver(
 }
 
 /** score_s(i) = ⟨M_i, Σ_S M⟩ / ‖Σ_S M‖ by exact products: M·(Mᵀ·1_S), scaled. */
-async function walkScores(
+export async function walkScores(
   tally: Tally,
   steps: number,
   labels: Uint16Array,
@@ -228,64 +239,6 @@ async function walkScores(
 
 function allNodes(n: number): Uint32Array<ArrayBuffer> {
   return Uint32Array.from({ length: n }, (_, i) => i);
-}
-
-/** Holds every cut against its exact NCut and threshold; a cut that fails is undone. */
-async function confirm(
-  tally: Tally,
-  settings: CutSettings,
-  root: Branch,
-  factor: Factor,
-): Promise<{ residual: number; refuted: number }> {
-  if (!root.parts) return { residual: 0, refuted: 0 };
-  const cuts = cutsOf(root);
-  const labels = labelNodes(root, factor.n);
-  const { length } = leavesOf(root);
-  const certificates = await certify(tally, settings.steps, cuts, labels, length, factor.diagonal);
-  return undoRefuted(settings, cuts, certificates);
-}
-
-/** The branches that were cut, every one before its parts, with their leaves' positions. */
-export function cutsOf(root: Branch): CutLeaves[] {
-  const places = new Map(leavesOf(root).map((leaf, i) => [leaf, i]));
-  const under = (branch: Branch) => leavesOf(branch).map((leaf) => places.get(leaf)!);
-  return branchesOf(root).filter(({ parts }) => parts)
-    .map((branch) => ({ branch, left: under(branch.parts![0]), right: under(branch.parts![1]) }));
-}
-
-/** Undoes the cuts whose exact NCut does not pass; `residual` is the largest among those kept. */
-export function undoRefuted(
-  settings: CutSettings,
-  cuts: readonly CutLeaves[],
-  certificates: readonly Certificate[],
-): { residual: number; refuted: number } {
-  let residual = 0;
-  let refuted = 0;
-  certificates.forEach((exact, i) => {
-    const { branch } = cuts[i]!;
-    const { nodes } = branch.proposal;
-    if (exact.ncut < thresholdOf(settings.stop, { nodes, total: exact.total }, branch.held?.split)) {
-      residual = Math.max(residual, exact.residual);
-    } else {
-      delete branch.parts;
-      refuted++;
-    }
-  });
-  return { residual, refuted };
-}
-
-/** The leaves below a branch, from left to right. */
-function leavesOf(branch: Branch): Branch[] {
-  return branch.parts ? branch.parts.flatMap(leavesOf) : [branch];
-}
-
-/** Leaf of each node, leaves numbered from left to right. */
-export function labelNodes(root: Branch, n: number): Uint16Array<ArrayBuffer> {
-  const labels = new Uint16Array(n);
-  leavesOf(root).forEach(({ proposal }, leaf) => {
-    for (const node of proposal.nodes) labels[node] = leaf;
-  });
-  return labels;
 }
 
 /** score_s(i) = ⟨F_i, Σ_S F⟩ / ‖Σ_S F‖: the cosine of node i's row with segment s's mean, up to ‖F_i‖. */

@@ -52,17 +52,7 @@ function proposeFromFactor(
 ): Proposal {
   const r = factor.rank;
   const m = nodes.length;
-  const rows = new Float32Array(m * r);
-  const sum = new Float64Array(r);
-  for (let i = 0; i < m; i++) {
-    const from = nodes[i]! * r;
-    for (let a = 0; a < r; a++) {
-      const value = factor.rows[from + a]!;
-      rows[i * r + a] = value;
-      sum[a]! += value;
-    }
-  }
-  const degrees = degreesOf(rows, m, r, sum);
+  const { rows, sum, degrees } = segmentRows(factor, nodes);
   const total = totalWeight(factor, nodes, sum);
   if (m < 2) return wholeProposal(nodes);
 
@@ -97,6 +87,45 @@ function proposeFromFactor(
     theta: pairs.theta,
     residual: residualOf(scaled, m, r, degrees, values),
   });
+}
+
+/**
+ * The cut that a segment's rows of F offer along a given vector; T, θ and the residual are the caller's.
+ *
+ * @param values the vector, `[m]`; turned in place the way `start` points.
+ */
+export function sweepRows(
+  factor: Factor,
+  nodes: Uint32Array<ArrayBuffer>,
+  values: Float32Array<ArrayBuffer>,
+  start: Float32Array<ArrayBuffer>,
+  { minPart, thresholds }: { readonly minPart: number; readonly thresholds?: number },
+): Pick<Proposal, "nodes" | "vector" | "ncut" | "splitValue" | "left" | "right"> {
+  const { rows, degrees } = segmentRows(factor, nodes);
+  align(values, start);
+  const order = ascending(values);
+  const allowed = allowedPositions(values, order, minPart, thresholds);
+  const { position, ncut } = sweepFactor(rows, factor.rank, degrees, order, allowed);
+  return splitProposal(nodes, values, order, position, { ncut, theta: 0, residual: 0, total: 0 });
+}
+
+/** F_S, its sum and the degrees. */
+function segmentRows(
+  { rank: r, rows: all }: Factor,
+  nodes: Uint32Array,
+): { rows: Float32Array; sum: Float64Array; degrees: Float64Array } {
+  const m = nodes.length;
+  const rows = new Float32Array(m * r);
+  const sum = new Float64Array(r);
+  for (let i = 0; i < m; i++) {
+    const from = nodes[i]! * r;
+    for (let a = 0; a < r; a++) {
+      const value = all[from + a]!;
+      rows[i * r + a] = value;
+      sum[a]! += value;
+    }
+  }
+  return { rows, sum, degrees: degreesOf(rows, m, r, sum) };
 }
 
 /** d_S = F_S·(F_Sᵀ·1), kept positive. */

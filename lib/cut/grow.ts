@@ -6,6 +6,7 @@
 import { heirOf, type HeldNode, type HeldTree } from "./held_tree.ts";
 import type { Proposal, SegmentNodes, Solver } from "./solver.ts";
 import type { SegmentWeights } from "./min_cut.ts";
+import type { CutLeaves } from "./certify.ts";
 import { costOf, type StopRule, thresholdOf } from "./stop.ts";
 
 /** Bounds of the recursion. */
@@ -19,13 +20,13 @@ export interface GrowSettings {
 
 /** A segment of the tree, the cut proposed for it, and its parts where that was made. */
 export interface Branch {
-  readonly proposal: Proposal;
+  proposal: Proposal;
   /** What decides: the proposal's NCut, or a cut over T where the stop rule says so. */
-  readonly cost: number;
+  cost: number;
   /** What the cost was held against. */
-  readonly threshold: number;
+  threshold: number;
   /** The place in the last frame's tree that it has taken. */
-  readonly held: HeldNode | undefined;
+  held: HeldNode | undefined;
   parts?: [Branch, Branch];
 }
 
@@ -69,6 +70,28 @@ export function branchesOf(root: Branch): Branch[] {
   const all = [root];
   for (let i = 0; i < all.length; i++) if (all[i]!.parts) all.push(...all[i]!.parts!);
   return all;
+}
+
+/** The branches that were cut, every one before its parts, with their leaves' positions. */
+export function cutsOf(root: Branch): CutLeaves[] {
+  const places = new Map(leavesOf(root).map((leaf, i) => [leaf, i]));
+  const under = (branch: Branch) => leavesOf(branch).map((leaf) => places.get(leaf)!);
+  return branchesOf(root).filter(({ parts }) => parts)
+    .map((branch) => ({ branch, left: under(branch.parts![0]), right: under(branch.parts![1]) }));
+}
+
+/** The leaves below a branch, from left to right. */
+export function leavesOf(branch: Branch): Branch[] {
+  return branch.parts ? branch.parts.flatMap(leavesOf) : [branch];
+}
+
+/** Leaf of each node, leaves numbered from left to right. */
+export function labelNodes(root: Branch, n: number): Uint16Array<ArrayBuffer> {
+  const labels = new Uint16Array(n);
+  leavesOf(root).forEach(({ proposal }, leaf) => {
+    for (const node of proposal.nodes) labels[node] = leaf;
+  });
+  return labels;
 }
 
 async function branches(

@@ -163,8 +163,8 @@ export function settled(residual: number, theta: number, tolerance: number): boo
   return residual <= tolerance && error <= SHARE_OF_LAMBDA * Math.max(1 - theta, LEAST_LAMBDA);
 }
 
-/** The iteration on one segment. */
-class Iterate {
+/** The iteration on one segment; whoever runs it multiplies by A. */
+export class Iterate {
   readonly nodes: Uint32Array<ArrayBuffer>;
   /** Loops given to nodes that nothing ties to their segment, so that they can be cut off. */
   readonly extraLoops: Float64Array | undefined;
@@ -192,11 +192,17 @@ class Iterate {
   /** Directions to be multiplied next; none once there is nothing new to try. */
   private readonly queue: Float64Array[] = [];
 
+  /**
+   * @param degrees A·1_S, `[N]`.
+   * @param loops A_ii, `[N]`.
+   * @param near whether `start` is known to be near the eigenvector, so that no other is begun with.
+   */
   constructor(
     { nodes, start }: SegmentNodes,
     degrees: Float64Array,
     loops: Float64Array,
     private readonly tolerance: number,
+    near = false,
   ) {
     const m = nodes.length;
     this.nodes = nodes;
@@ -223,7 +229,7 @@ class Iterate {
     const starts = [gaussian(m, m + nodes[0]!), gaussian(m, 3 * m + nodes[0]!)];
     if (start) starts.unshift(Float32Array.from(start, (v, i) => v * this.root[i]!));
     for (const values of starts) this.enqueue(Float64Array.from(values), this.queue);
-    this.queue.length = Math.min(this.queue.length, 2);
+    this.queue.length = Math.min(this.queue.length, near ? 1 : 2);
     this.x = this.queue[0]!;
   }
 

@@ -7,7 +7,7 @@
  * @module
  */
 import { gaussian } from "../../random.ts";
-import { Tally } from "../../walk/tally.ts";
+import { forward, Tally } from "../../walk/tally.ts";
 import type { Gpu } from "../../walk/webgpu/device.ts";
 import { BLOCK_ALIGNMENT, roundUp } from "../../walk/webgpu/kernels.ts";
 import type { StageTime } from "../../walk/webgpu/recorder.ts";
@@ -18,16 +18,15 @@ import { judge } from "../certify.ts";
 import {
   type CutResult,
   type CutSettings,
-  cutsOf,
   type CutState,
   flatten,
   hold,
-  labelNodes,
   needsExact,
-  undoRefuted,
+  walkScores,
 } from "../cut_frame.ts";
-import { ENOUGH_TRACE, PROBES, sketchFactor } from "../factor.ts";
-import type { Branch } from "../grow.ts";
+import { COLD_RESIDUAL, confirmTree, WARM_RESIDUAL } from "../confirm.ts";
+import { ENOUGH_TRACE, type Factor, PROBES, sketchFactor } from "../factor.ts";
+import { type Branch, cutsOf, labelNodes } from "../grow.ts";
 import type { HeldTree } from "../held_tree.ts";
 import type { Proposal } from "../solver.ts";
 import {
@@ -53,7 +52,8 @@ const resident = new WeakMap<Gpu, { from: Float32Array; basis: ResidentBasis }>(
 /**
  * Cuts one frame on the GPU; takes the place of `cutFrame` where it can.
  *
- * Warm it reads back once, whatever the depth of the tree.
+ * Warm it reads back once, whatever the depth of the tree, and again only where a certificate
+ * fails: then exact products take the segment over.
  * @returns nothing where `cutFrame` has to cut: the settings ask for exact products or for
  *   spaced thresholds, the factor holds too little of the trace, or the tree wants more than 64 leaves, 16 levels or rank 256.
  */
@@ -93,14 +93,29 @@ export async function cutOnDevice(
     vectorImages(tree, cuts.map(({ branch }) => places.get(branch)!)),
   );
   tally.applications += 2 * settings.steps * (tree.leaves + cuts.length);
-  const { residual, refuted } = undoRefuted(settings, cuts, certificates);
+  const own = basis;
+  const diagonal = loopsOf(tree);
+  const { residual, recertified } = await confirmTree(
+    {
+      tally,
+      steps: settings.steps,
+      settings,
+      held: last?.tree,
+      diagonal,
+      factor: () => factorOf(tally, settings.steps, own, diagonal, traceShare),
+      tolerance: last?.basis ? WARM_RESIDUAL : COLD_RESIDUAL,
+    },
+    root,
+    certificates,
+  );
   const labels = labelNodes(root, walk.n);
   const shape = flatten(root);
   return {
     segmentation: {
       ...shape,
       labels,
-      scores: leafScores(tree, labels, shape.segments),
+      scores: leafScores(tree, labels, shape.segments) ??
+        await walkScores(tally, settings.steps, labels, shape.segments),
       stats: {
         solver: "factor",
         warm: last !== undefined,
@@ -108,7 +123,7 @@ export async function cutOnDevice(
         traceShare,
         operatorApplications: tally.applications,
         residual,
-        recertified: refuted,
+        recertified,
         power: "apply",
         matrixProducts: 0,
       },
@@ -273,6 +288,20 @@ function loopsOf({ nodes, labels }: DeviceTree): Float32Array<ArrayBuffer> {
   return Float32Array.from(labels, (leaf) => leaves[leaf]!.loops / leaves[leaf]!.size);
 }
 
+/** The factor of a basis that lies on the device, for what a certificate sent back. */
+async function factorOf(
+  tally: Tally,
+  steps: number,
+  basis: Float32Array<ArrayBuffer>,
+  diagonal: Float32Array<ArrayBuffer>,
+  traceShare: number,
+): Promise<Factor> {
+  const { n } = tally.walk;
+  const rank = basis.length / n;
+  const [rows] = await tally.products([{ block: basis, columns: rank, word: forward(steps) }]);
+  return { n, rank, rows: rows!, basis, diagonal, traceShare };
+}
+
 /** A·Y with the columns in the order of `cuts`, given as places in the tree. */
 function vectorImages(
   { nodes, certificate, width, leaves, order }: DeviceTree,
@@ -291,19 +320,23 @@ function vectorImages(
 }
 
 /**
- * score_s(i) = ⟨M_i, Σ_S M⟩ / ‖Σ_S M‖ from the exact A·H, the columns of leaves that
- * a certificate joined again added up.
+ * score_s(i) = ⟨M_i, Σ_S M⟩ / ‖Σ_S M‖ from the exact A·H.
  *
- * @param labels the leaves that are left, `[N]`.
+ * @param labels the leaves in the end, `[N]`.
+ * @returns nothing where a failed certificate changed them: they are no sums of the columns.
  */
 function leafScores(
   { certificate, width, labels: before, leaves: columns }: DeviceTree,
   labels: Uint16Array,
   leaves: number,
-): Float32Array<ArrayBuffer> {
+): Float32Array<ArrayBuffer> | undefined {
   const n = labels.length;
-  const joined = new Uint32Array(columns);
-  for (let i = 0; i < n; i++) joined[before[i]!] = labels[i]!;
+  const joined = new Int32Array(columns).fill(-1);
+  for (let i = 0; i < n; i++) {
+    const leaf = before[i]!;
+    if (joined[leaf]! >= 0 && joined[leaf] !== labels[i]) return undefined;
+    joined[leaf] = labels[i]!;
+  }
   const scores = new Float32Array(n * leaves);
   const weights = new Float64Array(leaves);
   for (let i = 0; i < n; i++) {
