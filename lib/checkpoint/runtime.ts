@@ -5,6 +5,7 @@
  */
 import type * as Ort from "onnxruntime-web";
 import { DeviceError, oneLine, UsageError } from "../errors.ts";
+import { hasFailed, onWatchedDevice } from "../features/device_watch.ts";
 import { loadRuntime } from "../features/runtime.ts";
 import type { NetworkDevice } from "../features/session.ts";
 import { toFloat32 } from "./dtypes.ts";
@@ -27,6 +28,10 @@ export type Tensor = Ort.Tensor;
  * WebAssembly has 4 GiB for weights, their packed copies and activations together.
  */
 const RESIDENT_BYTES = 1.5 * 2 ** 30;
+
+/** What to change where a device is lost or too small. */
+const SMALLER_NETWORK =
+  "use --grid 32, import with --precision fp16, lower --inversion-steps, or use --device cpu";
 
 /** ONNX Runtime for the CPU, or for a WebGPU device, which stays the caller's. */
 export async function openBackend(where: NetworkDevice): Promise<Backend> {
@@ -98,7 +103,7 @@ export class PartRunner {
         for (const name of session.inputNames) inputs[name] = (feeds[name] ?? values.get(name))!;
         const outputs = session.outputNames.filter((name) => wanted.includes(name) || isInner(name));
         if (outputs.length === 0) continue;
-        for (const [name, tensor] of Object.entries(await session.run(inputs, outputs))) {
+        for (const [name, tensor] of Object.entries(await this.#guard(() => session.run(inputs, outputs)))) {
           if (isInner(name)) values.set(name, tensor);
           else results[name] = await this.#place(tensor, onDevice);
         }
@@ -106,7 +111,7 @@ export class PartRunner {
       }
     } catch (error) {
       Object.values(results).forEach((tensor) => tensor.dispose());
-      throw deviceFailure(error, this.backend);
+      throw error;
     } finally {
       values.forEach((tensor) => tensor.dispose());
     }
@@ -120,7 +125,7 @@ export class PartRunner {
 
   async #place(tensor: Tensor, onDevice: boolean): Promise<Tensor> {
     if (onDevice || tensor.location === "cpu") return tensor;
-    const data = await tensor.getData(true);
+    const data = await this.#guard(() => tensor.getData(true));
     return new this.backend.ort.Tensor("float32", data as Float32Array, tensor.dims);
   }
 
@@ -131,6 +136,8 @@ export class PartRunner {
   async #release(i: number): Promise<void> {
     const session = this.#sessions[i];
     this.#sessions[i] = undefined;
+    const { device } = this.backend;
+    if (device !== null && hasFailed(device)) return;
     await session?.release();
   }
 
@@ -139,16 +146,25 @@ export class PartRunner {
     const [model, data] = await Promise.all([readWhole(`${this.folder}/${file.file}`), this.#weights(file)]);
     // The runtime's types do not know the option that injects a device.
     const provider = device === null ? "wasm" : { name: "webgpu", device };
-    try {
-      return await ort.InferenceSession.create(model, {
+    return await this.#guard(() =>
+      ort.InferenceSession.create(model, {
         executionProviders: [provider as Ort.InferenceSession.ExecutionProviderConfig],
         externalData: [{ path: this.part.location, data }],
         freeDimensionOverrides: this.dimensions,
         logSeverityLevel: 3,
         ...(device === null ? {} : { preferredOutputLocation: "gpu-buffer" as const }),
-      });
+      })
+    );
+  }
+
+  /** Runs work of the runtime; what the device failed with is told in place of the runtime's words. */
+  async #guard<T>(work: () => Promise<T>): Promise<T> {
+    const { device } = this.backend;
+    if (device !== null) return await onWatchedDevice(device, work, SMALLER_NETWORK);
+    try {
+      return await work();
     } catch (error) {
-      throw deviceFailure(error, this.backend);
+      throw cpuFailure(error);
     }
   }
 
@@ -204,32 +220,16 @@ async function readRange(path: string, offset: number, length: number): Promise<
   });
 }
 
-/** What a failed session or run means for the person: memory that ran out, or a device that went. */
-export function deviceFailure(error: unknown, { device }: Pick<Backend, "device">): unknown {
+/** What a failed session or run on the CPU means for the person. */
+export function cpuFailure(error: unknown): unknown {
   const message = error instanceof Error ? error.message : String(error);
-  if (
-    /out of memory|OutOfMemory|bad_alloc|Failed to allocate|allocation failed|Array buffer allocation/i.test(
-      message,
-    )
-  ) {
-    return new DeviceError({
-      what: device === null
-        ? "The network does not fit into the 4 GiB of WebAssembly on the CPU"
-        : "The network does not fit into the memory of the device",
-      found: message.slice(0, 160),
-      advice: device === null
-        ? "use --device webgpu"
-        : "use --grid 32, import with --precision fp16, or lower --inversion-steps",
-      cause: error,
-    });
-  }
-  if (/device.*lost|lost.*device/i.test(message)) {
-    return new DeviceError({
-      what: "The device was lost while the network ran",
-      found: message.slice(0, 160),
-      advice: "use --grid 32, import with --precision fp16, or use --device cpu",
-      cause: error,
-    });
-  }
-  return error;
+  const memory =
+    /out of memory|OutOfMemory|bad_alloc|Failed to allocate|allocation failed|Array buffer allocation/i;
+  if (!memory.test(message)) return error;
+  return new DeviceError({
+    what: "The network does not fit into the 4 GiB of WebAssembly on the CPU",
+    found: message.slice(0, 160),
+    advice: "use --device webgpu, or --grid 32",
+    cause: error,
+  });
 }

@@ -6,6 +6,7 @@
 import type * as Ort from "onnxruntime-web";
 import { UsageError, WalkcutError } from "../errors.ts";
 import type { Frame } from "../source/frame.ts";
+import { hasFailed, onWatchedDevice, SMALLER } from "./device_watch.ts";
 import { layersOf, levelWeightsOf, type Manifest, type ManifestLayer, parseManifest } from "./manifest.ts";
 import type { AttentionLayer, FeatureNetwork, Features, TensorData } from "./network.ts";
 import { SquareScaler } from "./preprocess.ts";
@@ -51,16 +52,19 @@ export async function openNetwork(
     });
   }
   const ort = await loadRuntime(where.device);
-  const session = await ort.InferenceSession.create(bytes, {
-    ...where.device === "webgpu"
-      ? {
-        executionProviders: [{ name: "webgpu", device: where.gpu }],
-        preferredOutputLocation: "gpu-buffer" as const,
-      }
-      : { executionProviders: ["wasm"] },
-    logSeverityLevel: 3,
-  });
-  return new OnnxNetwork(ort, session, manifest, weights, options.grid);
+  const create = () =>
+    ort.InferenceSession.create(bytes, {
+      ...where.device === "webgpu"
+        ? {
+          executionProviders: [{ name: "webgpu", device: where.gpu }],
+          preferredOutputLocation: "gpu-buffer" as const,
+        }
+        : { executionProviders: ["wasm"] },
+      logSeverityLevel: 3,
+    });
+  const gpu = where.device === "webgpu" ? where.gpu : undefined;
+  const session = gpu === undefined ? await create() : await onWatchedDevice(gpu, create, SMALLER);
+  return new OnnxNetwork(ort, session, manifest, weights, options.grid, gpu);
 }
 
 async function readFile(url: URL): Promise<Uint8Array<ArrayBuffer>> {
@@ -87,6 +91,7 @@ class OnnxNetwork implements FeatureNetwork {
     manifest: Manifest,
     readonly levelWeights: ReadonlyMap<number, number>,
     grid: number,
+    private readonly gpu: GPUDevice | undefined,
   ) {
     this.#ort = ort;
     this.#session = session;
@@ -101,7 +106,8 @@ class OnnxNetwork implements FeatureNetwork {
     const { size } = this.#scaler;
     const input = new this.#ort.Tensor("float32", this.#scaler.scale(frame), [1, 3, size, size]);
     const wanted = [...new Set(this.#layers.flatMap((layer) => [layer.queries, layer.keys]))];
-    const outputs = await this.#session.run({ [this.#inputName]: input }, wanted);
+    const run = () => this.#session.run({ [this.#inputName]: input }, wanted);
+    const outputs = this.gpu === undefined ? await run() : await onWatchedDevice(this.gpu, run, SMALLER);
     input.dispose();
     this.#held = Object.values(outputs);
     const layers = this.#layers.map((
@@ -118,6 +124,7 @@ class OnnxNetwork implements FeatureNetwork {
   }
 
   async close(): Promise<void> {
+    if (this.gpu !== undefined && hasFailed(this.gpu)) return;
     this.#disposeHeld();
     await this.#session.release();
   }
