@@ -7,6 +7,7 @@ import { openAnyModel } from "./checkpoint/open_model.ts";
 import type { CutSettings, CutState } from "./cut/cut_frame.ts";
 import { cutWalk } from "./cut/cut_walk.ts";
 import { pamr } from "./cut/pamr.ts";
+import { pamrOnDevice } from "./cut/webgpu/pamr.ts";
 import { isPeer, segmentByPeer } from "./cut/peers/segment.ts";
 import type { Segmentation } from "./cut/segmentation.ts";
 import { labelPixels } from "./cut/upsample.ts";
@@ -23,7 +24,7 @@ import { Tracker } from "./track/tracker.ts";
 import { createCpuWalkDevice } from "./walk/cpu/walk_device.ts";
 import { chooseGpu } from "./walk/choose_gpu.ts";
 import type { Walk, WalkDevice } from "./walk/walk.ts";
-import { createWebGpuWalkDevice } from "./walk/webgpu/walk_device.ts";
+import { createWebGpuWalkDevice, WebGpuWalkDevice } from "./walk/webgpu/walk_device.ts";
 
 /** Distance above which a frame starts a scene, unless asked otherwise. */
 export const DEFAULT_SCENE_CUT = 0.35;
@@ -104,7 +105,7 @@ export class FrameSegmenter {
       const { segmentation, state } = await this.#partition(layers, walk);
       this.#state = state;
       clock.stop("cut");
-      const pixels = this.#refine(
+      const pixels = await this.#refine(
         frame,
         labelPixels(segmentation.scores, segmentation.segments, this.info.grid, frame),
       );
@@ -137,8 +138,13 @@ export class FrameSegmenter {
     return { segmentation, state: undefined };
   }
 
-  #refine(frame: Frame, pixels: Uint16Array<ArrayBuffer>): Uint16Array<ArrayBuffer> {
-    return this.options.refine === "pamr" ? pamr(frame, pixels) : pixels;
+  /** Carries out `refine`; its time counts with that of the upsampling. */
+  async #refine(frame: Frame, pixels: Uint16Array<ArrayBuffer>): Promise<Uint16Array<ArrayBuffer>> {
+    if (this.options.refine !== "pamr") return pixels;
+    const { device } = this;
+    return device instanceof WebGpuWalkDevice
+      ? await pamrOnDevice(device.gpu, frame, pixels)
+      : pamr(frame, pixels);
   }
 
   /** Frees network and device; no call may follow. */

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { openGpu, type PipelineSource } from "../lib/walk/webgpu/device.ts";
+import { pamrSources } from "../lib/cut/webgpu/pamr.ts";
 import { cutSources } from "../lib/cut/webgpu/kernels.ts";
 import { walkSources } from "../lib/walk/webgpu/kernels.ts";
 
@@ -11,6 +12,7 @@ Deno.test("every shader compiles without a complaint, in f32 and f16", async () 
       ...walkSources("f32"),
       ...(gpu.hasF16 ? walkSources("f16") : []),
       ...cutSources(128),
+      ...pamrSources,
     ];
     for (const source of sources) assertEquals(await complaint(gpu.device, () => gpu.pipeline(source)), "");
     const distinct = new Set(sources.map((s) => s.label + s.entryPoint + JSON.stringify(s.constants ?? {})));

@@ -6,20 +6,36 @@
 import { ExitCode, WalkcutError } from "../errors.ts";
 import { openDataset } from "../eval/datasets.ts";
 import { Journal, scoreDataset, summarise, type Summary } from "../eval/run.ts";
-import { openStill } from "../eval/still.ts";
+import { openStill, type StillOptions } from "../eval/still.ts";
 import { PAPER, type TableRow } from "../eval/tables.ts";
 import { chosenDataset } from "./eval_images.ts";
 import { type EvalValues, progressOf, segmenterOptions, shared } from "./eval_options.ts";
 import { tell } from "./eval_report.ts";
 import { writeStderr } from "./progress.ts";
 
+/** Nodes a side of the paper's graph. */
+const PAPER_GRID = 64;
+
+/**
+ * A row's settings. The embedded network has no level finer than the grid, so that on a grid of 32 those are
+ * left out.
+ */
+function rowOptions({ options }: TableRow, model: string, grid: number): StillOptions {
+  if (model !== "embedded" || !options.levels) return options;
+  return { ...options, levels: options.levels.filter((resolution) => resolution <= grid) };
+}
+
 /** Runs a table of the paper. */
 export async function evaluateTable(values: EvalValues): Promise<number> {
   const { title, rows } = PAPER[values.table!];
   const model = values.model ?? "embedded";
   if (model === "embedded") {
-    writeStderr("walkcut: on the embedded network: the paper's figures are those of Stable Diffusion 1.4\n");
+    writeStderr(
+      "walkcut: on the embedded network: the paper's figures are those of Stable Diffusion 1.4" +
+        (values.grid === 32 ? "; on a grid of 32 levels of 64 are left out" : "") + "\n",
+    );
   }
+  const grid = values.grid ?? PAPER_GRID;
   const results: { label: string; summary?: Summary; published: TableRow["published"]; reason?: string }[] =
     [];
   for (const [index, row] of rows.entries()) {
@@ -28,7 +44,7 @@ export async function evaluateTable(values: EvalValues): Promise<number> {
       const dataset = row.dataset && !values.images
         ? await openDataset(row.dataset, `${values.data ?? "."}/${row.dataset}`)
         : await chosenDataset(values);
-      const options = { ...segmenterOptions(values), ...row.options };
+      const options = { ...segmenterOptions(values), grid, ...rowOptions(row, model, grid) };
       const journal = values.resume === undefined
         ? undefined
         : await Journal.open(`${values.resume}.${index + 1}`, { dataset: dataset.name, ...options });

@@ -9,7 +9,8 @@
  *
  * σ_p being the standard deviation of a channel over the pixels of all rings and
  * p. This is done `iterations` times with the same weights; the label is the
- * largest mask.
+ * largest mask. DiffCut refines 128×128 pixels; here it is the picture's size up to 512×512, as our labels
+ * follow edges already and would be made coarser (measured: boundary F 0.487 against 0.447, without 0.462).
  *
  * @module
  */
@@ -19,7 +20,7 @@ import type { Frame } from "../source/frame.ts";
 export interface PamrOptions {
   /** Default 10. */
   readonly iterations?: number;
-  /** Distances of the rings, in pixels. Default 1, 2, 4, 8, 12, 24. */
+  /** Distances of the rings, in pixels. Default 1, 2, 4, 8. */
   readonly dilations?: readonly number[];
   /** Pixels above which it works on a smaller copy. Default 262,144 (512×512, the size it was published for). */
   readonly maxPixels?: number;
@@ -27,8 +28,10 @@ export interface PamrOptions {
 
 /** DiffCut's iterations. */
 export const PAMR_ITERATIONS = 10;
-/** DiffCut's dilations, up to where 10 iterations reach across a 512-pixel picture. */
-export const PAMR_DILATIONS: readonly number[] = [1, 2, 4, 8, 12, 24];
+/** DiffCut's dilations. */
+export const PAMR_DILATIONS: readonly number[] = [1, 2, 4, 8];
+/** 512×512, the size for which it was published. */
+const MAX_PIXELS = 262_144;
 /** Directions of a ring. */
 const RING = [[-1, -1], [0, -1], [1, -1], [-1, 0], [1, 0], [-1, 1], [0, 1], [1, 1]] as const;
 
@@ -128,19 +131,17 @@ export function pamrStep(
 export function pamr(
   frame: Pick<Frame, "width" | "height" | "data">,
   labels: Uint16Array<ArrayBuffer>,
-  { iterations = PAMR_ITERATIONS, dilations = PAMR_DILATIONS, maxPixels = 262_144 }: PamrOptions = {},
+  { iterations = PAMR_ITERATIONS, dilations = PAMR_DILATIONS, maxPixels = MAX_PIXELS }: PamrOptions = {},
 ): Uint16Array<ArrayBuffer> {
   const { width, height } = frame;
-  const factor = Math.max(1, Math.ceil(Math.sqrt(width * height / maxPixels)));
-  const small = shrink(frame, labels, factor);
+  const small = shrink(frame, labels, maxPixels);
   const weights = pamrWeights(small.rgb, small.width, small.height, dilations);
-  const ids = [...new Set(labels)].sort((a, b) => a - b);
   const best = new Float32Array(width * height).fill(-1);
   const out = new Uint16Array(width * height);
-  for (const id of ids) {
+  for (const id of small.ids) {
     let mask = small.share(id);
     for (let i = 0; i < iterations; i++) mask = pamrStep(mask, weights, small.width, small.height, dilations);
-    enlarge(mask, small.width, small.height, factor, width, height, (p, value) => {
+    enlarge(mask, small.width, small.height, small.factor, width, height, (p, value) => {
       if (value <= best[p]!) return;
       best[p] = value;
       out[p] = id;
@@ -149,12 +150,28 @@ export function pamr(
   return out;
 }
 
-/** Means over squares of `factor` pixels: colours, and the share of a label. */
-function shrink(
+/** A frame and its labels at the size at which masks are refined. */
+export interface SmallFrame {
+  readonly width: number;
+  readonly height: number;
+  /** Pixels of the frame, across and down, that became one. */
+  readonly factor: number;
+  /** Mean colours, `[height, width, 3]`, 0 … 255. */
+  readonly rgb: Float32Array<ArrayBuffer>;
+  /** Labels that occur, ascending. */
+  readonly ids: readonly number[];
+  /** The mask of a label: its share of each pixel, `[height, width]`. */
+  share(id: number): Float32Array<ArrayBuffer>;
+}
+
+/** Means over squares of as few pixels as leave at most `maxPixels`. */
+export function shrink(
   { width, height, data }: Pick<Frame, "width" | "height" | "data">,
   labels: Uint16Array<ArrayBuffer>,
-  factor: number,
-) {
+  maxPixels = MAX_PIXELS,
+): SmallFrame {
+  const factor = Math.max(1, Math.ceil(Math.sqrt(width * height / maxPixels)));
+  const ids = [...new Set(labels)].sort((a, b) => a - b);
   const [w, h] = [Math.ceil(width / factor), Math.ceil(height / factor)];
   const rgb = new Float32Array(w * h * 3);
   const counts = new Uint16Array(w * h);
@@ -175,7 +192,7 @@ function shrink(
     }
     return mask;
   };
-  return { width: w, height: h, rgb, share };
+  return { width: w, height: h, factor, rgb, ids, share };
 }
 
 /** Visits each pixel of the large size with the bilinear value of the small one. */
