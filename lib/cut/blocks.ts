@@ -1,9 +1,16 @@
 /**
- * Small dense algebra on tall row-major blocks `[n, r]`, in float64 where it accumulates.
+ * Small dense algebra on tall row-major blocks `[n, r]`.
+ *
+ * Gram matrices are summed in float64, as their small eigenvalues count; what is summed
+ * in float32 runs in WebAssembly.
  *
  * @module
  */
+import { TileMemory } from "../walk/cpu/tiles.ts";
 import { symmetricEigen } from "./small_eigen.ts";
+
+/** Where blocks are multiplied; nothing stays in it from one call to the next. */
+const memory = new TileMemory();
 
 /** XᵀX of a block, `[r, r]`, full. */
 export function gram(x: Float32Array, n: number, r: number): Float64Array {
@@ -28,16 +35,13 @@ export function combine(
   w: Float64Array,
   s: number,
 ): Float32Array<ArrayBuffer> {
-  const out = new Float32Array(n * s);
-  for (let i = 0; i < n; i++) {
-    const row = i * r;
-    for (let j = 0; j < s; j++) {
-      const base = j * r;
-      let sum = 0;
-      for (let a = 0; a < r; a++) sum += x[row + a]! * w[base + a]!;
-      out[i * s + j] = sum;
-    }
-  }
+  const weights = new Float32Array(r * s);
+  for (let j = 0; j < s; j++) for (let a = 0; a < r; a++) weights[a * s + j] = w[j * r + a]!;
+  const rows = memory.matrix(x, n, r);
+  const panels = memory.panels(weights, r, s);
+  const product = memory.multiply(rows, false, panels);
+  const out = memory.read(product);
+  for (const region of [rows, panels, product]) memory.free(region);
   return out;
 }
 
@@ -74,17 +78,12 @@ export function orthonormalise(
 
 /** Removes from each column of `x` `[n, s]` its part in the span of an orthonormal `basis` `[n, r]`, in place. */
 export function deflate(x: Float32Array, s: number, basis: Float32Array, n: number, r: number): void {
-  const inner = new Float64Array(r * s);
-  for (let i = 0; i < n; i++) {
-    for (let a = 0; a < r; a++) {
-      const v = basis[i * r + a]!;
-      for (let j = 0; j < s; j++) inner[a * s + j]! += v * x[i * s + j]!;
-    }
-  }
-  for (let i = 0; i < n; i++) {
-    for (let a = 0; a < r; a++) {
-      const v = basis[i * r + a]!;
-      for (let j = 0; j < s; j++) x[i * s + j]! -= v * inner[a * s + j]!;
-    }
-  }
+  if (r === 0 || s === 0) return;
+  const rows = memory.matrix(basis, n, r);
+  const panels = memory.panels(x, n, s);
+  const inner = memory.multiply(rows, true, panels);
+  const part = memory.multiply(rows, false, inner);
+  const along = memory.read(part);
+  for (let i = 0; i < x.length; i++) x[i]! -= along[i]!;
+  for (const region of [rows, panels, inner, part]) memory.free(region);
 }

@@ -25,9 +25,9 @@ export interface TileModule {
    * Lays `4·quads` columns of `k` rows out for `columns`, four by four.
    *
    * @param from `[k, …]`, rows `step` bytes apart.
-   * @param to `[quads, k, 4]`.
+   * @param to `[quads, k, 4]`, quads `stride` apart.
    */
-  readonly pack: (from: number, step: number, to: number, k: number, quads: number) => void;
+  readonly pack: (from: number, step: number, to: number, stride: number, k: number, quads: number) => void;
 }
 
 /** Instantiates the kernels over a memory. */
@@ -50,7 +50,6 @@ const Op = {
   i32Const: 0x41,
   i32Add: [0x6a],
   i32Sub: [0x6b],
-  i32Multiply: [0x6c],
   v128Load: 0x00,
   v128Load32Splat: 0x09,
   v128Store: 0x0b,
@@ -194,25 +193,24 @@ function tileKernel(layout: "rows" | "columns", fused: boolean): Kernel {
 }
 
 function packKernel(): Kernel {
-  const [from, step, to, k, quads] = [0, 1, 2, 3, 4];
-  const [row, source, target, count] = [5, 6, 7, 8];
+  const [from, step, to, stride, k, quads] = [0, 1, 2, 3, 4, 5];
+  const [source, target, count] = [6, 7, 8];
   return {
     name: "pack",
-    parameters: 5,
-    locals: [[4, I32]],
+    parameters: 6,
+    locals: [[3, I32]],
     code: [
-      ...[...get(k), ...set(row)],
       ...Op.loop,
       ...[...get(from), ...set(source), ...get(to), ...set(target), ...get(quads), ...set(count)],
       ...Op.loop,
       ...store(target, 0, load(source, 0)),
       ...advance(source, constant(16)),
-      ...advance(target, [...get(k), ...constant(16), ...Op.i32Multiply]),
+      ...advance(target, get(stride)),
       ...repeat(count, 1),
       ...Op.end,
       ...advance(from, get(step)),
       ...advance(to, constant(16)),
-      ...repeat(row, 1),
+      ...repeat(k, 1),
       ...Op.end,
     ],
   };

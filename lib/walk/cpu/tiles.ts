@@ -28,6 +28,9 @@ const PANELS = 16;
 /** Quads of columns that are laid out at a time for a transposed product. */
 const PACKED_QUADS = 16;
 
+/** Numbers from one laid-out quad to the next: not a power of two, which would share few lines of the cache. */
+const PACKED_STRIDE = QUAD * DEPTH + ALIGNMENT / 4;
+
 /** Numbers that a row or a summed length takes up. */
 export function padded(length: number): number {
   return Math.ceil(length / QUAD) * QUAD;
@@ -187,7 +190,7 @@ export class TileMemory {
   /** op(A)·B, op(A) = A or Aᵀ, as a new block. 2·rows·columns of A operations a column of B. */
   multiply(a: TileMatrix, transposed: boolean, b: Panels): Panels {
     const c = this.emptyPanels(transposed ? a.columns : a.rows, b.columns);
-    const work = transposed ? this.allocate(PACKED_QUADS * QUAD * DEPTH) : undefined;
+    const work = transposed ? this.allocate(PACKED_QUADS * PACKED_STRIDE) : undefined;
     this.numbers.fill(0, c.at, c.at + c.length);
     const count = Math.ceil(b.columns / PANEL);
     for (let first = 0; first < count; first += PANELS) {
@@ -264,9 +267,9 @@ export class TileMemory {
       const depth = Math.min(DEPTH, inner - k);
       for (let column = 0; column < height; column += PACKED_QUADS * QUAD) {
         const quads = Math.min(PACKED_QUADS, (height - column) / QUAD);
-        pack((a.at + k * a.stride + column) * 4, a.stride * 4, work.at * 4, depth, quads);
+        pack((a.at + k * a.stride + column) * 4, a.stride * 4, work.at * 4, PACKED_STRIDE * 4, depth, quads);
         for (let q = 0; q < quads; q++) {
-          const from = (work.at + q * depth * QUAD) * 4;
+          const from = (work.at + q * PACKED_STRIDE) * 4;
           const row = column + q * QUAD;
           for (let p = first; p < last; p++) {
             const left = (b.at + (p * inner + k) * PANEL) * 4;
