@@ -1,171 +1,257 @@
 /**
- * Region quality on photographs: the product's own pipeline beside its baselines, in one run.
+ * Quality on photographs, clips and scenes: ours beside its peers and baselines, in one run.
+ *
+ * `deno task bench quality` writes `bench/RESULTS.md`. Sections can be run one by one and go on where a
+ * stopped run ended.
  *
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
+import { PEERS } from "../../lib/cut/peers/segment.ts";
 import { UsageError, WalkcutError } from "../../lib/errors.ts";
 import { type Dataset, openDataset } from "../../lib/eval/datasets.ts";
-import { type ImageScore, type Prediction, scoreImage, summarise, type Summary } from "../../lib/eval/run.ts";
+import { scoreDataset, summarise, type Summary } from "../../lib/eval/run.ts";
+import { GRADES } from "../../lib/eval/scene.ts";
 import { openStill, type StillOptions } from "../../lib/eval/still.ts";
+import { chooseGpu } from "../../lib/walk/choose_gpu.ts";
+import { Cache } from "./cache.ts";
+import { scoreForeign } from "./foreign.ts";
+import { readResults, type Section, type SectionName, SECTIONS, tableOf, writeResults } from "./report.ts";
+import { clipFrames, sceneFrames, scoreStream, type StreamRow } from "./streams.ts";
 
-/**
- * `--data DIR` (images/ID.jpg and labels/ID_k.png), `--first N` pictures only, `--device`, `--grids 32,64`
- * of our own method, `--peers` (of {@linkcode PEERS}, or `none`), `--python FILE` with scikit-image,
- * `--json FILE` for the table in full precision.
- */
-const OPTIONS = ["data", "first", "device", "grids", "peers", "python", "json"] as const;
+const USAGE = `deno task bench quality [options]
+
+  --only NAMES     sections to run, of ${SECTIONS.join(",")}; default: all
+  --data DIR       pictures: images/ID.jpg, labels/ID_k.png; default ../shared/images/bsds-check100
+  --first N        only the first pictures
+  --peers NAMES    of the methods: ours,${[...PEERS].join(",")},kmeans,slic-ncut,felzenszwalb; default: all
+  --clips DIR      default ../shared/clips
+  --frames N       frames of each clip; default 60
+  --seconds S      length of each scene; default 4
+  --seeds N        scenes of each grade; default 2
+  --device WORD    auto, cpu or webgpu; default auto
+  --python FILE    a Python with scikit-image for the baselines; default python3
+  --out FILE       default bench/RESULTS.md; the numbers go beside it, to results.json
+  --fresh          forget what a stopped run found`;
+
+const METHODS = ["ours", ...PEERS, "kmeans", "slic-ncut", "felzenszwalb"] as const;
 
 /** Scales of Felzenszwalb among which the best is reported. */
 const SCALES = [200, 500, 1000];
 
-interface Row {
-  readonly method: string;
-  readonly summary: Summary;
-}
+type Row = { readonly name: string } & (Summary | StreamRow);
+type Settings = ReturnType<typeof parse>;
 
 /** Runs the bench; `args` as on the command line. */
 export async function main(args: readonly string[]): Promise<void> {
-  const { data, first, device, grids, peers, python, json } = parse(args);
-  const whole = await openDataset("bsds500", data);
-  const dataset = { ...whole, items: whole.items.slice(0, first) };
-  console.log(`${dataset.items.length} pictures of ${data}`);
-  console.log(header());
+  const settings = parse(args);
+  if (settings.help) return console.log(USAGE);
+  const cache = await Cache.open(settings.fresh);
+  const json = settings.out.replace(/[^/]*$/, "results.json");
+  for (const name of settings.only) {
+    console.log(`\n${name}`);
+    const section = await runSection(name, settings, cache);
+    console.log(tableOf(section));
+    // After each section, so that what is done stays.
+    await writeResults(json, settings.out, { ...await readResults(json), [name]: section });
+  }
+}
+
+async function runSection(name: SectionName, settings: Settings, cache: Cache): Promise<Section> {
+  const device = await deviceName(settings.device);
+  const date = new Date().toISOString().slice(0, 10);
+  if (name === "clips") {
+    const { rows, data } = await clipRows(settings, cache);
+    return { data, device, date, rows };
+  }
+  if (name === "scenes") {
+    const data = `${settings.seeds} scenes of ${settings.seconds} s a grade`;
+    return { data, device, date, rows: await sceneRows(settings, cache) };
+  }
+  const whole = await openDataset("bsds500", settings.data);
+  const dataset = { ...whole, items: whole.items.slice(0, settings.first) };
+  const data = `${dataset.items.length} pictures of ${settings.data.split("/").at(-1)}`;
   const rows: Row[] = [];
-  const show = (row: Row) => {
+  const put = (row: Row) => {
     rows.push(row);
-    console.log(line(row));
+    console.log(`  ${row.name}`);
   };
-  for (const grid of grids) {
-    show(await scoreOwn(`walkcut, grid ${grid}`, dataset, { segmenter: { grid, device } }));
+  for (const [label, options] of configurations(name, settings)) {
+    put({
+      name: label,
+      ...await scoreOwn(dataset, { device: settings.device, ...options }, settings, cache),
+    });
   }
-  for (const method of ["diffseg", "diffcut"] as const) {
-    if (!peers.includes(method)) continue;
-    show(await scoreOwn(`${method}, grid 32`, dataset, { method, segmenter: { grid: 32, device } }));
+  for (const method of name === "methods" ? foreignMethods(settings) : []) {
+    const key = { method, data: settings.data, pictures: dataset.items.length };
+    put({ name: method, ...await cache.value(key, () => scoreForeign(method, dataset, settings.python)) });
   }
-  const foreign = peers.flatMap((peer) =>
-    peer === "felzenszwalb"
-      ? SCALES.map((scale) => `felzenszwalb-${scale}`)
-      : peer === "slic-ncut" || peer === "kmeans"
-      ? [peer]
-      : []
-  );
-  if (foreign.length > 0) { for (const row of await scoreForeign(foreign, dataset, python)) show(row); }
-  if (peers.includes("felzenszwalb")) {
-    const best = rows.filter((row) => row.method.startsWith("felzenszwalb"))
-      .reduce((a, b) => b.summary.covering! > a.summary.covering! ? b : a);
-    console.log(`best scale by covering: ${best.method}`);
-  }
-  if (json !== undefined) await Deno.writeTextFile(json, JSON.stringify(rows, null, 2) + "\n");
+  return { data, device, date, rows: rows as unknown as Section["rows"] };
 }
 
-type Peer = "felzenszwalb" | "slic-ncut" | "kmeans" | "diffseg" | "diffcut";
-const PEERS: readonly Peer[] = ["felzenszwalb", "slic-ncut", "kmeans", "diffseg", "diffcut"];
-
-function parse(args: readonly string[]) {
-  const options: Record<string, unknown> = parseArgs([...args], {
-    string: [...OPTIONS],
-    unknown: (arg: string) => {
-      throw new UsageError({
-        what: "Unknown option of quality",
-        found: arg,
-        advice: `known are ${OPTIONS.map((name) => `--${name}`).join(", ")}`,
-      });
-    },
-  });
-  const text = (name: string) => options[name] === undefined ? undefined : String(options[name]);
-  const oneOf = <T>(name: string, found: string, known: readonly T[]): T => {
-    const value = known.find((item) => String(item) === found);
-    if (value !== undefined) return value;
-    throw new UsageError({ what: `--${name} is none of ${known.join(", ")}`, found });
-  };
-  const first = Number(text("first") ?? Infinity);
-  if (!(first >= 1)) {
-    throw new UsageError({ what: "--first is no positive number", found: String(options.first) });
+/** What a section compares on our network. */
+function configurations(name: SectionName, { peers }: Settings): [string, StillOptions][] {
+  switch (name) {
+    case "methods":
+      return [
+        ...(peers.includes("ours") ? [["walkcut", { grid: 32 }] as [string, StillOptions]] : []),
+        ...PEERS.filter((peer) => peers.includes(peer))
+          .map((method): [string, StillOptions] => [method, { method, grid: 32 }]),
+      ];
+    case "grid":
+      return ([32, 64] as const).map((grid) => [`grid ${grid}`, { grid }]);
+    case "walk":
+      return [1, 2, 3, 4].map((walkSteps) => [`k = ${walkSteps}`, { grid: 32, walkSteps }]);
+    case "refine":
+      return (["none", "pamr"] as const).map((refine) => [refine, { grid: 32, refine }]);
+    default:
+      return [];
   }
-  const peers = text("peers") ?? "felzenszwalb";
-  return {
-    data: text("data") ?? "../shared/images/bsds-check100",
-    first,
-    device: oneOf("device", text("device") ?? "auto", ["auto", "cpu", "webgpu"] as const),
-    grids: (text("grids") ?? "32,64").split(",").map((g) => oneOf("grids", g, [32, 64] as const)),
-    peers: peers === "none" ? [] : peers.split(",").map((peer) => oneOf("peers", peer, PEERS)),
-    python: text("python") ?? "python3",
-    json: text("json"),
-  };
 }
 
-async function scoreOwn(method: string, dataset: Dataset, options: StillOptions): Promise<Row> {
-  const segmenter = await openStill(options);
+function foreignMethods({ peers }: Settings): string[] {
+  return [
+    ...(["kmeans", "slic-ncut"] as const).filter((peer) => peers.includes(peer)),
+    ...(peers.includes("felzenszwalb") ? SCALES.map((scale) => `felzenszwalb-${scale}`) : []),
+  ];
+}
+
+async function scoreOwn(
+  dataset: Dataset,
+  options: StillOptions,
+  { data }: Settings,
+  cache: Cache,
+): Promise<Summary> {
+  const journal = await cache.journal({ data, ...options });
+  const known = dataset.items.every(({ id }) => journal.done.has(id));
+  const segmenter = known
+    ? { segment: unreachable, close: () => Promise.resolve() }
+    : await openStill(options);
   try {
-    return { method, summary: summarise(await scoreAll(dataset, segmenter), dataset) };
+    return summarise(await scoreDataset(dataset, segmenter, { journal }), dataset);
   } finally {
     await segmenter.close();
   }
 }
 
-async function scoreAll(dataset: Dataset, prediction: Prediction): Promise<ImageScore[]> {
-  const scores: ImageScore[] = [];
-  for (const item of dataset.items) scores.push((await scoreImage(item, dataset, prediction)).score);
-  return scores;
+function unreachable(): never {
+  throw new WalkcutError({ what: "A picture was to be known" });
 }
 
-/** Baselines in Python: labels to a folder of their own, scored as ours are. */
-async function scoreForeign(
-  methods: readonly string[],
-  dataset: Dataset,
-  python: string,
-): Promise<Row[]> {
-  const out = await Deno.makeTempDir({ prefix: "walkcut-quality-" });
+async function clipRows(settings: Settings, cache: Cache) {
+  const { clips, frames, device } = settings;
+  const names: string[] = [];
   try {
-    const script = new URL("../peers/felzenszwalb.py", import.meta.url).pathname;
-    const list = `${out}/pictures.txt`;
-    await Deno.writeTextFile(list, dataset.items.map(({ image }) => image).join("\n"));
-    const { code, stdout, stderr } = await runPython(python, [script, list, out, ...methods]);
-    if (code !== 0) {
-      throw new WalkcutError({
-        what: "The baselines failed",
-        found: new TextDecoder().decode(stderr).trim().split("\n").at(-1) || `exit code ${code}`,
-        advice: "install python3-skimage, or pass --python or --peers none",
-      });
-    }
-    const times = new TextDecoder().decode(stdout).trim().split("\n").map((text) => JSON.parse(text));
-    const rows: Row[] = [];
-    for (const { method, ms } of times) {
-      const scores = await scoreAll(dataset, { folder: `${out}/${method}` });
-      rows.push({ method, summary: { ...summarise(scores, dataset), ms } });
-    }
-    return rows;
-  } finally {
-    await Deno.remove(out, { recursive: true });
-  }
-}
-
-async function runPython(python: string, args: string[]): Promise<Deno.CommandOutput> {
-  try {
-    return await new Deno.Command(python, { args }).output();
+    for await (const { name, isFile } of Deno.readDir(clips)) if (isFile) names.push(name);
   } catch (cause) {
-    throw new WalkcutError({
-      what: "Cannot start Python for the baselines",
-      found: python,
-      advice: "install python3-skimage, or pass --python or --peers none",
+    throw new UsageError({
+      what: "There is no folder of clips",
+      found: clips,
+      advice: "give --clips",
       cause,
     });
   }
+  const rows: StreamRow[] = [];
+  for (const name of names.sort()) {
+    rows.push(
+      ...await cache.value({ clips, name, frames, device }, () => {
+        return scoreStream(name, () => clipFrames(`${clips}/${name}`, frames), { device, grid: 32 });
+      }),
+    );
+    console.log(`  ${name}`);
+  }
+  return {
+    rows: rows as unknown as Section["rows"],
+    data: `${names.length} clips, ${frames} frames each at most`,
+  };
 }
 
-const COLUMNS = [["covering", 3], ["pri", 3], ["voi", 2], ["boundaryF", 3], ["segments", 1], [
-  "ms",
-  0,
-]] as const;
-
-function header(): string {
-  return "method".padEnd(20) + COLUMNS.map(([name]) => name.padStart(10)).join("");
+async function sceneRows({ seeds, seconds, device }: Settings, cache: Cache): Promise<Section["rows"]> {
+  const rows: StreamRow[] = [];
+  for (const grade of GRADES) {
+    const runs: StreamRow[][] = [];
+    for (let seed = 1; seed <= seeds; seed++) {
+      runs.push(
+        await cache.value({ grade, seed, seconds, device }, () => {
+          return scoreStream(grade, () => sceneFrames(grade, seed, seconds), { device, grid: 32 });
+        }),
+      );
+      console.log(`  ${grade}, seed ${seed}`);
+    }
+    rows.push(...runs[0]!.map((_, i) => meanRow(runs.map((run) => run[i]!))));
+  }
+  return rows as unknown as Section["rows"];
 }
 
-function line({ method, summary }: Row): string {
-  return method.padEnd(20) +
-    COLUMNS.map(([name, digits]) => summary[name]!.toFixed(digits).padStart(10)).join("");
+/** Means of the numbers of rows of the same name. */
+function meanRow(rows: readonly StreamRow[]): StreamRow {
+  const keys = Object.keys(rows[0]!) as (keyof StreamRow)[];
+  const entries = keys.filter((key) => key !== "name")
+    .map((key) => [key, rows.reduce((sum, row) => sum + (row[key] as number), 0) / rows.length]);
+  return { ...Object.fromEntries(entries), name: rows[0]!.name } as StreamRow;
+}
+
+async function deviceName(wanted: "auto" | "cpu" | "webgpu"): Promise<string> {
+  const gpu = await chooseGpu(wanted);
+  if (!gpu) return "CPU";
+  const { description } = gpu;
+  gpu.close();
+  return `WebGPU, ${description}`;
+}
+
+function parse(args: readonly string[]) {
+  const texts = [
+    "only",
+    "data",
+    "first",
+    "peers",
+    "clips",
+    "frames",
+    "seconds",
+    "seeds",
+    "device",
+    "python",
+    "out",
+  ];
+  const options: Record<string, unknown> = parseArgs([...args], {
+    string: texts,
+    boolean: ["fresh", "help"],
+    unknown: (arg: string) => {
+      throw new UsageError({
+        what: "Unknown option of quality",
+        found: arg,
+        advice: `known are ${[...texts, "fresh", "help"].map((name) => `--${name}`).join(", ")}`,
+      });
+    },
+  });
+  const text = (name: string, fallback: string) =>
+    options[name] === undefined ? fallback : String(options[name]);
+  const number = (name: string, fallback: number) => {
+    const value = options[name] === undefined ? fallback : Number(options[name]);
+    if (value > 0) return value;
+    throw new UsageError({ what: `--${name} is no positive number`, found: String(options[name]) });
+  };
+  const among = <T extends string>(name: string, fallback: string, known: readonly T[]): T[] =>
+    text(name, fallback).split(",").map((found) => {
+      const value = known.find((item) => item === found);
+      if (value !== undefined) return value;
+      throw new UsageError({ what: `--${name} is none of ${known.join(", ")}`, found });
+    });
+  return {
+    only: among("only", SECTIONS.join(","), SECTIONS),
+    data: text("data", "../shared/images/bsds-check100"),
+    first: number("first", Infinity),
+    peers: among("peers", METHODS.join(","), METHODS),
+    clips: text("clips", "../shared/clips"),
+    frames: number("frames", 60),
+    seconds: number("seconds", 4),
+    seeds: number("seeds", 2),
+    device: among("device", "auto", ["auto", "cpu", "webgpu"] as const)[0]!,
+    python: text("python", "python3"),
+    out: text("out", new URL("../RESULTS.md", import.meta.url).pathname),
+    fresh: options.fresh === true,
+    help: options.help === true,
+  };
 }
 
 if (import.meta.main) {
