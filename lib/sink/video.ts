@@ -161,7 +161,11 @@ function isMp4({ muxer }: Container): boolean {
 }
 
 function mp4Args(info: VideoInfo, flags = ""): string[] {
-  return ["-video_track_timescale", String(trackTicks(info)), "-movflags", `+write_colr${flags}`];
+  return [
+    ...["-video_track_timescale", String(trackTicks(info)), "-movflags", `+write_colr${flags}`],
+    // ffmpeg before 6.1 calls FLAC in MP4 an experiment.
+    ...["-strict", "experimental"],
+  ];
 }
 
 /** Gives the fragments of an MP4 file one index, as every player takes it; no packet changes. */
@@ -214,6 +218,10 @@ export interface RawItem {
   readonly width: number;
   readonly height: number;
   readonly pts: number;
+/** FLAC comes out of fragments without lengths, and a last packet without one would not be played. */
+const LAST_SOUND =
+  "setts=pts=PTS:dts=DTS:duration=if(gt(DURATION\\,0)\\,DURATION\\,if(gt(N\\,0)\\,PTS-PREV_INPTS\\,1))";
+
   readonly data: Uint8Array<ArrayBuffer>;
 }
 
@@ -226,6 +234,7 @@ export class NutSink implements Sink<Picture> {
   readonly #nutHeader: Uint8Array<ArrayBuffer>;
   #process: FfmpegProcess | undefined;
   #writing: Promise<void> = Promise.resolve();
+    ...["-bsf:a", LAST_SOUND],
   #failed: unknown;
   #firstPts = 0;
   #lastPts = -1;
