@@ -9,7 +9,8 @@ import { cutWalk } from "./cut/cut_walk.ts";
 import { pamr } from "./cut/pamr.ts";
 import { pamrOnDevice } from "./cut/webgpu/pamr.ts";
 import { isPeer, segmentByPeer } from "./cut/peers/segment.ts";
-import type { Segmentation } from "./cut/segmentation.ts";
+import type { CutNode, Segmentation } from "./cut/segmentation.ts";
+import { findRegions, type Regions, type RegionSettings, regionsOfNodes } from "./cut/regions.ts";
 import { labelPixels } from "./cut/upsample.ts";
 import type { HeldTree } from "./cut/held_tree.ts";
 import { UsageError } from "./errors.ts";
@@ -19,8 +20,8 @@ import { nodeColours } from "./features/node_colours.ts";
 import { writeDump } from "./sink/dump.ts";
 import type { FrameStats, SegmentedFrame, SegmenterInfo, SegmenterOptions } from "./segmenter.ts";
 import type { Frame } from "./source/frame.ts";
-import { SceneCutDetector } from "./track/scene_cut.ts";
-import { Tracker } from "./track/tracker.ts";
+import { SceneCutDetector, type SceneSnapshot } from "./track/scene_cut.ts";
+import { Tracker, type TrackerSnapshot } from "./track/tracker.ts";
 import { createCpuWalkDevice } from "./walk/cpu/walk_device.ts";
 import { chooseGpu } from "./walk/choose_gpu.ts";
 import type { Walk, WalkDevice } from "./walk/walk.ts";
@@ -40,11 +41,21 @@ export interface FrameDetail {
   readonly ids: readonly number[];
 }
 
+/** What ids need in order to go on after a frame, as plain data. */
+export interface SegmenterSnapshot {
+  readonly tracker: TrackerSnapshot;
+  readonly scene: SceneSnapshot | undefined;
+  /** Frames since the last cold start that `keyframe` asked for. */
+  readonly sinceKey: number;
+}
+
 /** The whole chain from a frame to its labels, with what it carries from frame to frame. */
 export class FrameSegmenter {
   readonly #scenes: SceneCutDetector;
-  readonly #tracker = new Tracker();
+  #tracker = new Tracker();
   #state: CutState | undefined;
+  /** Id of each cell of the last frame's regions. */
+  #lastCells: Uint16Array | undefined;
   #sinceKey = 0;
 
   private constructor(
@@ -53,9 +64,24 @@ export class FrameSegmenter {
     private readonly device: WalkDevice,
     private readonly network: FeatureNetwork,
     private readonly settings: CutSettings,
+    private readonly regions: RegionSettings,
     private readonly options: SegmenterOptions,
   ) {
     this.#scenes = new SceneCutDetector(options.sceneCut ?? DEFAULT_SCENE_CUT);
+    if (options.from) {
+      this.#tracker = Tracker.restore(options.from.tracker);
+      this.#sinceKey = options.from.sinceKey;
+      if (options.from.scene) this.#scenes.restore(options.from.scene);
+    }
+  }
+
+  /** What ids need in order to go on after the last frame. */
+  snapshot(): SegmenterSnapshot {
+    return {
+      tracker: this.#tracker.snapshot(),
+      scene: this.#scenes.snapshot(),
+      sinceKey: this.#sinceKey,
+    };
   }
 
   /**
@@ -81,7 +107,12 @@ export class FrameSegmenter {
     });
     const settings = cutSettings(options, options.walkSteps ?? network.walkSteps, grid);
     const info = { device: device.kind, description: device.description, grid, walkSteps: settings.steps };
-    return new FrameSegmenter(info, device, network, settings, options);
+    const regions = {
+      contour: options.contour ?? (isPeer(options.method) ? 0 : network.contour ?? 0),
+      minArea: options.minArea ?? 0,
+      maxSegments: options.maxSegments ?? 0,
+    };
+    return new FrameSegmenter(info, device, network, settings, regions, options);
   }
 
   /**
@@ -105,20 +136,23 @@ export class FrameSegmenter {
       const { segmentation, state } = await this.#partition(layers, walk);
       this.#state = state;
       clock.stop("cut");
-      const pixels = await this.#refine(
+      const parts = this.#parts(
         frame,
+        segmentation,
         labelPixels(segmentation.scores, segmentation.segments, this.info.grid, frame),
       );
+      const pixels = await this.#refine(frame, parts.pixels);
       clock.stop("upsample");
       const ids = this.#tracker.assign({
-        labels: segmentation.labels,
-        segments: segmentation.segments,
-        colours: nodeColours(frame, this.info.grid),
+        labels: parts.tracked,
+        segments: parts.leaves.length,
+        colours: nodeColours(frame, Math.sqrt(parts.tracked.length)),
       });
+      this.#lastCells = parts.cells?.map((region) => ids[region]!);
       if (state) await look?.({ walk, segmentation, held: state.tree, ids });
-      if (this.options.dump !== undefined) await this.#dump(frame, walk, segmentation, ids);
+      if (this.options.dump !== undefined) await this.#dump(frame, walk, segmentation, parts, ids);
       const stats = frameStats(segmentation, clock.times(), { unetEvals, sceneCut });
-      return labelled(frame, pixels, segmentation, ids, stats);
+      return labelled(frame, pixels, parts.leaves.map((leaf) => nodeOf(segmentation, leaf)), ids, stats);
     } finally {
       walk.release();
     }
@@ -136,6 +170,16 @@ export class FrameSegmenter {
       ...(maxSegments ? { masks: maxSegments } : {}),
     });
     return { segmentation, state: undefined };
+  }
+
+  /** What is shown as one segment each: the leaves, or the regions that contours make of them. */
+  #parts(frame: Frame, segmentation: Segmentation, pixels: Uint16Array<ArrayBuffer>): Parts {
+    const { labels, segments } = segmentation;
+    if (this.regions.contour === 0) {
+      return { pixels, leaves: Array.from({ length: segments }, (_, leaf) => leaf), tracked: labels };
+    }
+    const regions = findRegions(pixels, frame, this.regions, this.#lastCells);
+    return { ...regions, tracked: regionsOfNodes(regions.cells, regions.count, TRACKED) };
   }
 
   /** Carries out `refine`; its time counts with that of the upsampling. */
@@ -160,19 +204,47 @@ export class FrameSegmenter {
     if (sceneCut) this.#tracker.newScene();
     if (!warmStart || this.#sinceKey === 0) {
       this.#state = undefined;
+      this.#lastCells = undefined;
       this.network.restart?.();
     }
   }
 
-  async #dump(frame: Frame, walk: Walk, segmentation: Segmentation, ids: readonly number[]): Promise<void> {
+  async #dump(
+    frame: Frame,
+    walk: Walk,
+    segmentation: Segmentation,
+    { leaves, cells }: Parts,
+    ids: readonly number[],
+  ): Promise<void> {
     await writeDump(this.options.dump!, {
       index: frame.index,
       walk: await walk.dense(),
       ...(this.#state ? { fiedler: this.#state.tree.nodes[0]!.vector } : {}),
       segmentation,
-      ids,
+      labels: (cells ? regionsOfNodes(cells, ids.length, this.info.grid) : segmentation.labels)
+        .map((part) => ids[part]!),
+      segments: ids.map((id, part) => ({ id, node: segmentation.leaves[leaves[part]!]! })),
     });
   }
+}
+
+/** What is shown as one segment each. */
+interface Parts {
+  /** Part of every pixel. */
+  readonly pixels: Uint16Array<ArrayBuffer>;
+  /** The leaf that each part is of. */
+  readonly leaves: readonly number[];
+  /** Part of each node of the grid on which ids are matched. */
+  readonly tracked: Uint16Array;
+  /** Part of each cell of {@linkcode Regions}, where contours made them. */
+  readonly cells?: Regions["cells"];
+}
+
+/** Nodes a side of the grid on which the ids of regions are matched: a region may be thinner than a patch. */
+const TRACKED = 64;
+
+function nodeOf({ tree, leaves }: Segmentation, leaf: number): CutNode {
+  return tree[leaves[leaf]!]!;
 }
 
 /** Settings that only the cut has, and the words of their options. */
@@ -228,21 +300,21 @@ function cutSettings(options: SegmenterOptions, steps: number, grid: number): Cu
   };
 }
 
-/** Renumbers leaves to ids and gathers what is known of each. */
+/** Renumbers parts to ids and gathers what is known of each. */
 function labelled(
   frame: Frame,
   pixels: Uint16Array<ArrayBuffer>,
-  { tree, leaves }: Segmentation,
+  nodes: readonly CutNode[],
   ids: readonly number[],
   stats: FrameStats,
 ): SegmentedFrame {
   const areas = new Uint32Array(ids.length);
   for (let p = 0; p < pixels.length; p++) {
-    const leaf = pixels[p]!;
-    areas[leaf]!++;
-    pixels[p] = ids[leaf]!;
+    const part = pixels[p]!;
+    areas[part]!++;
+    pixels[p] = ids[part]!;
   }
-  const segments = ids.map((id, leaf) => ({ id, area: areas[leaf]!, ncut: tree[leaves[leaf]!]!.ncut }))
+  const segments = ids.map((id, part) => ({ id, area: areas[part]!, ncut: nodes[part]!.ncut }))
     .filter(({ area }) => area > 0)
     .sort((a, b) => a.id - b.id);
   return { frame, labels: pixels, segments, stats: { ...stats, segments: segments.length } };

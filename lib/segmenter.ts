@@ -5,6 +5,7 @@
  */
 import type { PeerMethod } from "./cut/peers/segment.ts";
 import { WalkcutError } from "./errors.ts";
+import type { SegmenterSnapshot } from "./frame_segmenter.ts";
 import type { FromWorker, ToWorker } from "./segmenter_worker.ts";
 import type { Frame } from "./source/frame.ts";
 import { crashOf, reviveError } from "./worker_errors.ts";
@@ -47,6 +48,8 @@ export interface SegmentedFrame {
   /** The segments that the frame shows, by id. */
   readonly segments: readonly Segment[];
   readonly stats: FrameStats;
+  /** What a later segmenter needs in order to go on after this frame; see {@linkcode SegmenterOptions.snapshots}. */
+  readonly snapshot?: SegmenterSnapshot;
 }
 
 /** Settings of a {@linkcode Segmenter}. */
@@ -84,6 +87,11 @@ export interface SegmenterOptions {
   readonly maxSegments?: number;
   /** Smallest segment, as a share of the frame, 0 … 1. Default 0. */
   readonly minArea?: number;
+  /**
+   * Least contrast of a boundary between segments, as ΔE of CIE Lab: what is not connected comes apart, what
+   * no contour parts is joined. 0 leaves the segments as they are cut. Default: the model's own.
+   */
+  readonly contour?: number;
   /** Start each frame from the last one's basis, eigenvectors and tree. Default true. */
   readonly warmStart?: boolean;
   /** Frames between cold starts; 0 for none. Default 0. */
@@ -100,6 +108,10 @@ export interface SegmenterOptions {
   readonly layers?: "mid+up" | "all";
   /** Diffusion models: text that conditions the network. Default: the one it was imported with, none as a rule. */
   readonly prompt?: string;
+  /** Seconds between frames that carry a snapshot. Default: none does. */
+  readonly snapshots?: number;
+  /** Goes on after the frame that carried this snapshot: ids go on, the next frame starts cold. */
+  readonly from?: SegmenterSnapshot;
   /** Folder to which P, eigenvectors, labels and tree of each frame are written. */
   readonly dump?: string;
 }

@@ -40,6 +40,8 @@ for (const name of ["error", "unhandledrejection"] as const) {
 }
 
 let segmenter: FrameSegmenter | undefined;
+let interval = Infinity;
+let lastSnapshot = 0;
 let queue = Promise.resolve();
 
 // One message after the other: each frame starts from what the last one left.
@@ -52,6 +54,7 @@ scope.onmessage = ({ data }) => {
 async function handle(message: ToWorker): Promise<void> {
   switch (message.kind) {
     case "open":
+      interval = (message.options.snapshots ?? Infinity) * 1000;
       segmenter = await FrameSegmenter.create(
         message.options,
         (line) => scope.postMessage({ kind: "note", line }),
@@ -60,11 +63,22 @@ async function handle(message: ToWorker): Promise<void> {
       break;
     case "frame": {
       const result = await segmenter!.segment(message.frame);
-      scope.postMessage({ kind: "labelled", result }, [result.labels.buffer, result.frame.data.buffer]);
+      const snapshot = snapshotIsDue() ? { snapshot: segmenter!.snapshot() } : {};
+      scope.postMessage(
+        { kind: "labelled", result: { ...result, ...snapshot } },
+        [result.labels.buffer, result.frame.data.buffer],
+      );
       break;
     }
     case "close":
       await segmenter?.close();
       scope.postMessage({ kind: "closed" });
   }
+}
+
+function snapshotIsDue(): boolean {
+  const now = performance.now();
+  if (now - lastSnapshot < interval) return false;
+  lastSnapshot = now;
+  return true;
 }

@@ -47,6 +47,8 @@ export const RECIPE = {
     64: { 64: 8 / 15, 32: 4 / 15, 16: 2 / 15, 8: 1 / 15 },
   },
   walkSteps: 2,
+  /** Least contrast of a boundary between segments, ΔE of CIE Lab. */
+  contour: 8,
 } as const;
 
 /** Channels of a head, zero-padded to a multiple of 4 so that kernels may read vectors. */
@@ -100,6 +102,7 @@ export async function buildManifest(graph: Uint8Array<ArrayBuffer>): Promise<Man
     })),
     levelWeights: RECIPE.levelWeights,
     walkSteps: RECIPE.walkSteps,
+    contour: RECIPE.contour,
   };
 }
 

@@ -88,7 +88,8 @@ export async function inspect(args: readonly string[]): Promise<number> {
   const say = (line: string) => values.quiet || writeStderr(`walkcut: ${line}\n`);
   const { info, frame } = await readFrame(positionals[0]!, values);
   const point = pointOf(values.point, frame);
-  const segmenter = await FrameSegmenter.create(segmenterOptions(values), say);
+  // The figure is about the cut: segments are shown as the tree has them.
+  const segmenter = await FrameSegmenter.create({ ...segmenterOptions(values), contour: 0 }, say);
   try {
     const powers = powersFor(segmenter.info.walkSteps);
     const inspection = await inspectFrame(segmenter, frame, point, powers);

@@ -106,6 +106,12 @@ export const segmentCommand = defineCommand({
       group: "Output",
     },
     {
+      name: "resume",
+      kind: "flag",
+      help: "go on with a run of the same command that was killed or has failed",
+      group: "Output",
+    },
+    {
       name: "input-format",
       kind: "choice",
       choices: ["auto", "y4m", "nut", "rgb24", "rgba", "gray8"],
@@ -266,6 +272,16 @@ export const segmentCommand = defineCommand({
       max: 4096,
       help: "most segments a frame; K of emerdiff",
       default: "no bound",
+      group: "Segmentation",
+    },
+    {
+      name: "contour",
+      kind: "number",
+      value: "T",
+      min: 0,
+      max: 100,
+      help: "least contrast (ΔE) of a boundary between segments; 0 leaves them as they are cut",
+      default: "the network's",
       group: "Segmentation",
     },
     {

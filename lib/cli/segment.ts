@@ -4,10 +4,12 @@
  * @module
  */
 import { resolve } from "node:path";
-import { ExitCode, UsageError } from "../errors.ts";
+import { ExitCode, UsageError, WalkcutError } from "../errors.ts";
+import type { SegmenterSnapshot } from "../frame_segmenter.ts";
 import { Renderer } from "../render/render.ts";
 import type { SegmentedFrame, SegmenterOptions } from "../segmenter.ts";
 import {
+  type ClaimOptions,
   claimOutput,
   openLabelSink,
   openPictureSink,
@@ -16,9 +18,18 @@ import {
   openStdoutSink,
   type PictureSinkOptions,
 } from "../sink/mod.ts";
-import { openVideo, type SourceOptions, type VideoInfo } from "../source/mod.ts";
+import { openVideo, type SourceOptions, type VideoInfo, type VideoSource } from "../source/mod.ts";
 import { helpText, parseCommand, type Values } from "./command.ts";
 import { checkPower, thresholdsOf } from "./cut_words.ts";
+import {
+  cannotResume,
+  checkpointPath,
+  Checkpoints,
+  type Outputs,
+  runKey,
+  type TakenUp,
+  takeUp,
+} from "./resume.ts";
 import { Interrupts } from "./interrupts.ts";
 import { NullSegmenter } from "./null_segmenter.ts";
 import { segmentCommand } from "./options.ts";
@@ -75,24 +86,77 @@ export async function segmentInput(
     });
     const warn = (line: string) => values.quiet || progress.note(`walkcut: ${line}`);
     info.notes?.forEach(warn);
-    const segmenter = await interrupts.during(createSegmenter(values, warn));
+    const { checkpoints, takenUp } = await interrupts.during(openCheckpoints(input, values, outputs, info));
+    if (takenUp) warn(`goes on after the ${takenUp.frames} frames that are done`);
+    const segmenter = await interrupts.during(
+      createSegmenter(values, warn, { checkpoints, from: takenUp?.snapshot }),
+    );
     try {
       const totals = await run({
-        source,
+        source: takenUp ? skipping(source, takenUp.frames) : source,
         segmenter,
-        open: () => openOutlets(outputs, values, info, warn),
+        open: () => openOutlets(outputs, values, info, warn, takenUp),
+        done: takenUp?.frames ?? 0,
+        onWritten: async ({ frame, snapshot }, count) => {
+          await checkpoints?.written(count, frame.pts, snapshot);
+        },
         progress,
         signal: interrupts.signal,
         ...(onFrame ? { onFrame } : {}),
         ...pick<Pick<RunParts, "stallTimeout">>({ stallTimeout: values["stall-timeout"] }),
       });
+      if (totals.written.length > 0) await checkpoints?.remove();
       return report(totals, values.quiet === true);
+    } catch (error) {
+      if (checkpoints?.begun && error instanceof WalkcutError) {
+        error.message += "; --resume goes on from there";
+      }
+      throw error;
     } finally {
+      checkpoints?.leave();
       await segmenter.close();
     }
   } finally {
     await source.close();
   }
+}
+
+/**
+ * The checkpoints of a run into files, and what `--resume` found of an earlier one.
+ *
+ * @throws {UsageError} If `--resume` is asked for and these outputs cannot be gone on with.
+ */
+async function openCheckpoints(
+  input: string,
+  values: SegmentValues,
+  outputs: Outputs,
+  info: VideoInfo,
+): Promise<{ checkpoints?: Checkpoints; takenUp?: TakenUp | undefined }> {
+  const path = checkpointPath(outputs);
+  const reason = path === undefined ? "no output is a file" : cannotResume(input, outputs, info);
+  if (path === undefined || reason !== undefined) {
+    if (!values.resume) return {};
+    throw new UsageError({ what: "Cannot --resume this", found: reason!, advice: "run without it" });
+  }
+  const key = await runKey(input, values);
+  const takenUp = values.resume
+    ? await takeUp({ key, outputs, info, ...pick<{ ffmpeg?: string }>({ ffmpeg: values.ffmpeg }) })
+    : undefined;
+  return {
+    takenUp,
+    checkpoints: takenUp?.checkpoints ?? new Checkpoints(path, { key, done: 0, pieces: {} }),
+  };
+}
+
+/** A source without its first frames; those after them keep their index and time. */
+function skipping(source: VideoSource, count: number): VideoSource {
+  return {
+    info: source.info,
+    async *frames() {
+      for await (const frame of source.frames()) if (frame.index >= count) yield frame;
+    },
+    close: () => source.close(),
+  };
 }
 
 /** Options that need or exclude each other. */
@@ -192,6 +256,7 @@ export function segmenterOptions(values: SegmentValues): SegmenterOptions {
     thresholds: thresholdsOf(values.thresholds),
     maxSegments: values["max-segments"],
     minArea: values["min-area"],
+    contour: values.contour,
     warmStart: values["no-warm-start"] ? false : undefined,
     keyframe: values.keyframe,
     sceneCut: values["scene-cut"],
@@ -204,18 +269,23 @@ export function segmenterOptions(values: SegmentValues): SegmenterOptions {
   });
 }
 
+/** Seconds between checkpoints. */
+const CHECKPOINT_SECONDS = 1;
+
 async function createSegmenter(
   values: SegmentValues,
   onNote: (line: string) => void,
+  { checkpoints, from }: { checkpoints?: Checkpoints | undefined; from?: SegmenterSnapshot | undefined },
 ): Promise<FrameSegmenter & { close(): Promise<void> }> {
   if (values["null-model"]) return new NullSegmenter();
   // Loaded when it is needed: wrong usage is told without the runtime of the network.
   const { Segmenter } = await import("../segmenter.ts");
-  return await Segmenter.create(segmenterOptions(values), onNote);
+  const memory = pick<Pick<SegmenterOptions, "snapshots" | "from">>({
+    snapshots: checkpoints && CHECKPOINT_SECONDS,
+    from,
+  });
+  return await Segmenter.create({ ...segmenterOptions(values), ...memory }, onNote);
 }
-
-/** Outputs that are named files, by option. */
-type Outputs = Partial<Record<"output" | "labels" | "rle" | "stats", string>>;
 
 /**
  * Names the outputs and checks, before any work, that they can be written.
@@ -295,6 +365,7 @@ async function openOutlets(
   values: SegmentValues,
   info: VideoInfo,
   warn: (line: string) => void,
+  takenUp?: TakenUp,
 ): Promise<Outlet[]> {
   const renderer = new Renderer(
     pick<ConstructorParameters<typeof Renderer>[0] & object>({
@@ -304,11 +375,13 @@ async function openOutlets(
     }),
   );
   const base = { info, overwrite: values.overwrite === true };
+  const resumed = (option: keyof Outputs) => pick<ClaimOptions>({ resume: takenUp?.outputs[option] });
   const ffmpeg = pick<{ ffmpeg?: string }>({ ffmpeg: values.ffmpeg });
   const picture = (): PictureSinkOptions => {
     const { width, height, channels } = renderer.shape(info.width, info.height);
     return {
       ...base,
+      ...resumed("output"),
       ...ffmpeg,
       size: { width, height },
       channels,
@@ -337,11 +410,13 @@ async function openOutlets(
       outlets.push(pictureOutlet(await openPictureSink(output, picture()), renderer));
     }
     if (labels !== undefined) {
-      const options = { ...base, ...ffmpeg, palette: values.palette === true };
+      const options = { ...base, ...resumed("labels"), ...ffmpeg, palette: values.palette === true };
       outlets.push(labelOutlet(await openLabelSink(labels, options)));
     }
-    if (rle !== undefined) outlets.push(plainOutlet(await openRleSink(rle, base)));
-    if (stats !== undefined) outlets.push(plainOutlet(await openStatsSink(stats, base)));
+    if (rle !== undefined) outlets.push(plainOutlet(await openRleSink(rle, { ...base, ...resumed("rle") })));
+    if (stats !== undefined) {
+      outlets.push(plainOutlet(await openStatsSink(stats, { ...base, ...resumed("stats") })));
+    }
   } catch (error) {
     for (const outlet of outlets) await outlet.discard();
     throw error;

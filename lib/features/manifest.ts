@@ -46,6 +46,8 @@ export interface Manifest {
   readonly levelWeights: Readonly<Record<string, Readonly<Record<string, number>>>>;
   /** Best power k of P. */
   readonly walkSteps: number;
+  /** Least contrast of a boundary between segments, ΔE of CIE Lab. Default 0: segments stay as they are cut. */
+  readonly contour?: number;
 }
 
 /** Checks what was read from a manifest, once, at the boundary. */
@@ -66,7 +68,7 @@ export function parseManifest(text: string, where: string): Manifest {
     throw fail(`its format is not ${MANIFEST_FORMAT}`);
   }
   if (typeof value.name !== "string") throw fail("it has no name");
-  const { input, graphs, layers, levelWeights, walkSteps } = value;
+  const { input, graphs, layers, levelWeights, walkSteps, contour } = value;
   const isSide = (x: unknown) => Number.isInteger(x) && (x as number) > 0;
   if (
     !isRecord(input) || typeof input.name !== "string" || !Array.isArray(input.range) ||
@@ -95,6 +97,9 @@ export function parseManifest(text: string, where: string): Manifest {
     )
   ) throw fail("its level weights are not positive numbers");
   if (!isSide(walkSteps)) throw fail("walkSteps is no positive integer");
+  if (contour !== undefined && !(Number.isFinite(contour) && (contour as number) >= 0)) {
+    throw fail("its contour is no contrast");
+  }
   return value as unknown as Manifest;
 }
 

@@ -43,6 +43,8 @@ export interface FeatureNetwork {
   readonly levelWeights: ReadonlyMap<number, number>;
   /** The power of P that suits this network (k in the paper, section 3.3). */
   readonly walkSteps: number;
+  /** Least contrast of a boundary between segments that suits it, ΔE of CIE Lab; absent or 0: none is asked for. */
+  readonly contour?: number;
   /** Runs the network. The result is valid until the next call. */
   evaluate(frame: Frame): Promise<Features>;
   /** Forgets what was kept of earlier frames; called where a scene or a key frame starts. */

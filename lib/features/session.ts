@@ -84,6 +84,7 @@ class OnnxNetwork implements FeatureNetwork {
   readonly #scaler: SquareScaler;
   #held: Ort.Tensor[] = [];
   readonly walkSteps: number;
+  readonly contour: number;
 
   constructor(
     ort: typeof Ort,
@@ -99,6 +100,7 @@ class OnnxNetwork implements FeatureNetwork {
     this.#inputName = manifest.input.name;
     this.#scaler = new SquareScaler(manifest.input.size[grid] as number, ...manifest.input.range);
     this.walkSteps = manifest.walkSteps;
+    this.contour = manifest.contour ?? 0;
   }
 
   async evaluate(frame: Frame): Promise<Features> {

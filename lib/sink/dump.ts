@@ -15,8 +15,10 @@ export interface FrameDump {
   /** The root's Fiedler vector, `[N]`, where the method has one. */
   readonly fiedler?: Float32Array<ArrayBuffer>;
   readonly segmentation: Segmentation;
-  /** Id of each leaf. */
-  readonly ids: readonly number[];
+  /** Id of each node, `[N]`. */
+  readonly labels: Uint16Array<ArrayBuffer>;
+  /** The segments, and the leaf of the tree that each is of; several may be of one. */
+  readonly segments: readonly { readonly id: number; readonly node: number }[];
 }
 
 /**
@@ -25,20 +27,20 @@ export interface FrameDump {
  */
 export async function writeDump(
   dir: string,
-  { index, walk, fiedler, segmentation, ids }: FrameDump,
+  { index, walk, fiedler, segmentation, labels, segments }: FrameDump,
 ): Promise<void> {
   const folder = join(dir, String(index).padStart(6, "0"));
   await Deno.mkdir(folder, { recursive: true });
-  const n = segmentation.labels.length;
+  const n = labels.length;
   const grid = Math.round(Math.sqrt(n));
-  const { labels, tree, leaves, stats } = segmentation;
+  const { tree, stats } = segmentation;
   await writeNpy(join(folder, "P.npy"), walk, [n, n]);
   if (fiedler) await writeNpy(join(folder, "fiedler.npy"), fiedler, [n]);
-  await writeNpy(join(folder, "labels.npy"), labels.map((leaf) => ids[leaf]!), [grid, grid]);
+  await writeNpy(join(folder, "labels.npy"), labels, [grid, grid]);
   const described = {
     frame: index,
     grid,
-    leaves: leaves.map((node, i) => ({ id: ids[i]!, node })),
+    leaves: segments,
     tree,
     stats,
   };

@@ -23,12 +23,28 @@ interface Glance {
   readonly thumbnail: Float32Array;
 }
 
+/** A frame from afar, as plain data. */
+export interface SceneSnapshot {
+  readonly histogram: readonly number[];
+  readonly thumbnail: readonly number[];
+}
+
 /** Compares each frame with the one before it. */
 export class SceneCutDetector {
   #last: Glance | undefined;
 
   /** @param threshold distance, 0 … 1, above which a frame starts a scene; 1 never does. */
   constructor(private readonly threshold: number) {}
+
+  /** What the last frame looked like, as plain data; undefined before the first. */
+  snapshot(): SceneSnapshot | undefined {
+    return this.#last && { histogram: [...this.#last.histogram], thumbnail: [...this.#last.thumbnail] };
+  }
+
+  /** Goes on from another detector's last frame. */
+  restore({ histogram, thumbnail }: SceneSnapshot): void {
+    this.#last = { histogram: Float32Array.from(histogram), thumbnail: Float32Array.from(thumbnail) };
+  }
 
   /** Whether `frame` starts a scene; the first one does. */
   startsScene(frame: Frame): boolean {

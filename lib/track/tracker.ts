@@ -49,6 +49,16 @@ interface Track {
 
 type Shape = Omit<Track, "id" | "lastSeen">;
 
+/** What a tracker knows, as plain data. */
+export interface TrackerSnapshot {
+  readonly nextId: number;
+  readonly frame: number;
+  readonly tracks: readonly (Omit<Track, "mask"> & {
+    /** The nodes of the segment, as alternating runs of nodes outside and inside. */
+    readonly runs: readonly number[];
+  })[];
+}
+
 /** Gives each segment of each frame the id of the segment it continues. */
 export class Tracker {
   #tracks: Track[] = [];
@@ -71,6 +81,21 @@ export class Tracker {
     });
     this.#tracks = this.#tracks.filter(({ lastSeen }) => this.#frame - lastSeen <= MEMORY);
     return ids;
+  }
+
+  /** What it knows now; {@linkcode Tracker.restore} goes on from there. */
+  snapshot(): TrackerSnapshot {
+    const tracks = this.#tracks.map(({ mask, ...track }) => ({ ...track, runs: runsOf(mask) }));
+    return { nextId: this.#nextId, frame: this.#frame, tracks };
+  }
+
+  /** A tracker that knows what another did. */
+  static restore({ nextId, frame, tracks }: TrackerSnapshot): Tracker {
+    const tracker = new Tracker();
+    tracker.#nextId = nextId;
+    tracker.#frame = frame;
+    tracker.#tracks = tracks.map(({ runs, ...track }) => ({ ...track, mask: maskOf(runs) }));
+    return tracker;
   }
 
   /** Forgets what was seen: no segment of the next frame continues any. Ids are not used again. */
@@ -108,6 +133,22 @@ export class Tracker {
     this.#tracks.push(track);
     return track;
   }
+}
+
+function runsOf(mask: Uint8Array): number[] {
+  const runs = [0];
+  for (let i = 0; i < mask.length; i++) {
+    if (mask[i] === (runs.length & 1)) runs.push(1);
+    else runs[runs.length - 1]!++;
+  }
+  return runs;
+}
+
+function maskOf(runs: readonly number[]): Uint8Array {
+  const mask = new Uint8Array(runs.reduce((sum, run) => sum + run, 0));
+  let at = 0;
+  runs.forEach((run, i) => mask.fill(i & 1, at, at += run));
+  return mask;
 }
 
 function shapesOf({ labels, segments, colours }: Partition): Shape[] {

@@ -1,0 +1,403 @@
+/**
+ * Regions: the connected parts of the segments, as far as a contour of the picture tells them apart.
+ *
+ * The cut sees appearance and nearness of patches, not what lies between them. So a leaf may hold
+ * two things that look alike and stand apart, and a smooth sky may be cut along a line that nothing
+ * in the picture marks. Here the leaves' connected parts are taken one by one, specks go to what
+ * surrounds them, and neighbours whose common boundary has less contrast than asked are joined,
+ * weakest boundary first. Both decisions lean towards those of the last frame.
+ *
+ * @module
+ */
+import { SquareScaler } from "../features/preprocess.ts";
+import type { Frame } from "../source/frame.ts";
+
+/** Cells a side of the map on which regions are found. */
+export const CELLS = 128;
+const AREA = CELLS * CELLS;
+
+/** A part of less than this share of the frame is a speck. */
+const LEAST_AREA = 0.005;
+
+/** Boundary samples, one a pair of cells that meet, below which a contrast is not known. */
+const LEAST_SAMPLES = 4;
+
+/** By how much a boundary that the last frame had, or had not, moves the bound on its contrast. */
+const HYSTERESIS = 0.15;
+
+/** What regions are found by. */
+export interface RegionSettings {
+  /** Least contrast of a boundary, as ΔE of CIE Lab (1976). */
+  readonly contour: number;
+  /** Smallest region, as a share of the frame; never less than {@linkcode LEAST_AREA}. */
+  readonly minArea: number;
+  /** Most regions; 0 for no bound. */
+  readonly maxSegments: number;
+}
+
+/** The regions of a frame. */
+export interface Regions {
+  /** Region 0 … count − 1 of every pixel, `[height, width]`. */
+  readonly pixels: Uint16Array<ArrayBuffer>;
+  readonly count: number;
+  /** Region of every cell, `[CELLS, CELLS]`. */
+  readonly cells: Uint16Array<ArrayBuffer>;
+  /** The leaf that a region has most of, `[count]`. */
+  readonly leaves: readonly number[];
+}
+
+/**
+ * Finds the regions of one frame.
+ *
+ * @param labels leaf of every pixel, `[height, width]`.
+ * @param last id of every cell in the last frame, `[CELLS, CELLS]`, where there was one.
+ */
+export function findRegions(
+  labels: Uint16Array,
+  frame: Frame,
+  settings: RegionSettings,
+  last?: Uint16Array,
+): Regions {
+  const leaf = sampleCells(labels, frame);
+  const graph = new RegionGraph(connectedParts(leaf));
+  graph.absorb(Math.max(LEAST_AREA, settings.minArea) * AREA);
+  graph.measure(labColours(frame), last);
+  graph.join(settings.contour);
+  if (settings.maxSegments > 0) graph.reduce(settings.maxSegments);
+  const { cells, count } = graph.number();
+  return {
+    pixels: placePixels(labels, leaf, cells, frame),
+    count,
+    cells,
+    leaves: mostOf(cells, leaf, count),
+  };
+}
+
+/** Region of each node of a grid: the one that most of its cells have, `[grid²]`. */
+export function regionsOfNodes(cells: Uint16Array, count: number, grid: number): Uint16Array<ArrayBuffer> {
+  const votes = new Uint32Array(grid * grid * count);
+  for (let y = 0, cell = 0; y < CELLS; y++) {
+    const row = Math.floor(y * grid / CELLS) * grid;
+    for (let x = 0; x < CELLS; x++, cell++) {
+      votes[(row + Math.floor(x * grid / CELLS)) * count + cells[cell]!]!++;
+    }
+  }
+  return Uint16Array.from({ length: grid * grid }, (_, node) => largest(votes, node * count, count));
+}
+
+function largest(votes: Uint32Array, offset: number, count: number): number {
+  let best = 0;
+  for (let k = 1; k < count; k++) if (votes[offset + k]! > votes[offset + best]!) best = k;
+  return best;
+}
+
+/** The label at the centre of every cell. */
+function sampleCells(labels: Uint16Array, { width, height }: Frame): Uint16Array<ArrayBuffer> {
+  const out = new Uint16Array(AREA);
+  for (let y = 0, cell = 0; y < CELLS; y++) {
+    const row = Math.floor((y + 0.5) * height / CELLS) * width;
+    for (let x = 0; x < CELLS; x++, cell++) {
+      out[cell] = labels[row + Math.floor((x + 0.5) * width / CELLS)]!;
+    }
+  }
+  return out;
+}
+
+/** Number of the 4-connected part of equal labels that each cell belongs to. */
+function connectedParts(leaf: Uint16Array): Int32Array {
+  const part = new Int32Array(AREA).fill(-1);
+  const stack = new Int32Array(AREA);
+  let parts = 0;
+  for (let seed = 0; seed < AREA; seed++) {
+    if (part[seed]! >= 0) continue;
+    let top = 0;
+    stack[top++] = seed;
+    part[seed] = parts;
+    while (top > 0) {
+      const cell = stack[--top]!;
+      const x = cell % CELLS;
+      for (
+        const [near, inside] of [
+          [cell - 1, x > 0],
+          [cell + 1, x < CELLS - 1],
+          [cell - CELLS, cell >= CELLS],
+          [cell + CELLS, cell < AREA - CELLS],
+        ] as const
+      ) {
+        if (!inside || part[near]! >= 0 || leaf[near] !== leaf[seed]) continue;
+        part[near] = parts;
+        stack[top++] = near;
+      }
+    }
+    parts++;
+  }
+  return part;
+}
+
+/** CIE Lab of every cell, smoothed by a binomial filter over 3×3, `[3, CELLS, CELLS]`. */
+function labColours(frame: Frame): Float32Array {
+  const rgb = new SquareScaler(CELLS).scale(frame);
+  const lab = new Float32Array(3 * AREA);
+  for (let i = 0; i < AREA; i++) {
+    const r = linear(rgb[i]!), g = linear(rgb[i + AREA]!), b = linear(rgb[i + 2 * AREA]!);
+    const x = lightness((0.412453 * r + 0.357580 * g + 0.180423 * b) / 0.95047);
+    const y = lightness(0.212671 * r + 0.715160 * g + 0.072169 * b);
+    const z = lightness((0.019334 * r + 0.119193 * g + 0.950227 * b) / 1.08883);
+    lab[i] = 116 * y;
+    lab[i + AREA] = 500 * (x - y);
+    lab[i + 2 * AREA] = 200 * (y - z);
+  }
+  return smooth(smooth(lab, 1), CELLS);
+}
+
+/** sRGB's curve. */
+function linear(value: number): number {
+  return value > 0.04045 ? ((value + 0.055) / 1.055) ** 2.4 : value / 12.92;
+}
+
+/** CIE's curve. */
+function lightness(value: number): number {
+  return value > 0.008856 ? Math.cbrt(value) : 7.787 * value + 16 / 116;
+}
+
+/** One pass of (1, 2, 1)/4 along an axis whose neighbours lie `step` apart; borders are repeated. */
+function smooth(planes: Float32Array, step: number): Float32Array {
+  const out = new Float32Array(planes.length);
+  for (let i = 0; i < planes.length; i++) {
+    const at = step === 1 ? i % CELLS : Math.floor(i / CELLS) % CELLS;
+    const before = planes[at > 0 ? i - step : i]!, behind = planes[at < CELLS - 1 ? i + step : i]!;
+    out[i] = (before + 2 * planes[i]! + behind) / 4;
+  }
+  return out;
+}
+
+/** A boundary between two regions. */
+interface Boundary {
+  /** Pairs of cells that meet. */
+  length: number;
+  /** Sum of the contrasts, and how many there are. */
+  contrast: number;
+  samples: number;
+}
+
+/** Regions and their boundaries, while they are joined. */
+class RegionGraph {
+  readonly #part: Int32Array;
+  readonly #parent: number[];
+  readonly #size: number[];
+  /** Boundaries of each region, by its neighbour. */
+  readonly #near: Map<number, Boundary>[];
+  /** The id that most of a region had in the last frame; 0 where it is not known. */
+  #origin: number[] = [];
+
+  constructor(part: Int32Array) {
+    this.#part = part;
+    const parts = part.reduce((most, p) => Math.max(most, p), 0) + 1;
+    this.#parent = Array.from({ length: parts }, (_, p) => p);
+    this.#size = new Array(parts).fill(0);
+    this.#near = Array.from({ length: parts }, () => new Map());
+    for (const p of part) this.#size[p]!++;
+    this.#eachMeeting((a, b) => this.#boundary(a, b).length++);
+  }
+
+  /** Gives what is smaller than `least` cells to the neighbour with the longest common boundary, smallest first. */
+  absorb(least: number): void {
+    const order = this.#roots().filter((r) => this.#size[r]! < least)
+      .sort((a, b) => this.#size[a]! - this.#size[b]!);
+    for (const r of order) {
+      if (this.#root(r) !== r || this.#size[r]! >= least) continue;
+      let best: number | undefined, longest = 0;
+      for (const [near, { length }] of this.#near[r]!) {
+        if (length > longest) [best, longest] = [near, length];
+      }
+      if (best !== undefined) this.#merge(best, r);
+    }
+  }
+
+  /** Samples the contrast of all boundaries, a cell away from them, and what the last frame had. */
+  measure(lab: Float32Array, last: Uint16Array | undefined): void {
+    this.#eachMeeting((a, b, cell, step) => {
+      if (a === b) return;
+      const before = cell - step, behind = cell + 2 * step;
+      const line = step === 1 ? Math.floor(cell / CELLS) : 0;
+      const inside = step === 1
+        ? Math.floor(before / CELLS) === line && before >= 0 && Math.floor(behind / CELLS) === line
+        : before >= 0 && behind < AREA;
+      if (!inside || this.#at(before) !== a || this.#at(behind) !== b) return;
+      const boundary = this.#boundary(a, b);
+      boundary.contrast += Math.hypot(
+        lab[before]! - lab[behind]!,
+        lab[before + AREA]! - lab[behind + AREA]!,
+        lab[before + 2 * AREA]! - lab[behind + 2 * AREA]!,
+      );
+      boundary.samples++;
+    });
+    this.#origin = last ? this.#originsIn(last) : [];
+  }
+
+  /** Joins neighbours, the least contrast first, until every boundary has the asked one. */
+  join(contour: number): void {
+    this.#joinWhile((weakest) => weakest < 1, (a, b, boundary) => {
+      if (boundary.samples < LEAST_SAMPLES) return Infinity;
+      return boundary.contrast / boundary.samples / (contour * this.#lean(a, b));
+    });
+  }
+
+  /** Joins on, the least contrast first, until there are no more than `most` regions. */
+  reduce(most: number): void {
+    let left = this.#roots().length;
+    this.#joinWhile(() => left-- > most, (_a, _b, { contrast, samples }) => contrast / Math.max(1, samples));
+  }
+
+  /** Regions numbered by their first cell. */
+  number(): { cells: Uint16Array<ArrayBuffer>; count: number } {
+    const numbers = new Map<number, number>();
+    const cells = new Uint16Array(AREA);
+    for (let cell = 0; cell < AREA; cell++) {
+      const root = this.#at(cell);
+      let number = numbers.get(root);
+      if (number === undefined) numbers.set(root, number = numbers.size);
+      cells[cell] = number;
+    }
+    return { cells, count: numbers.size };
+  }
+
+  #joinWhile(
+    go: (weakest: number) => boolean,
+    strength: (a: number, b: number, boundary: Boundary) => number,
+  ): void {
+    for (;;) {
+      let pair: readonly [number, number] | undefined, weakest = Infinity;
+      for (const a of this.#roots()) {
+        for (const [b, boundary] of this.#near[a]!) {
+          if (a >= b) continue;
+          const value = strength(a, b, boundary);
+          if (value < weakest) [pair, weakest] = [[a, b], value];
+        }
+      }
+      if (!pair || !go(weakest)) return;
+      const [a, b] = pair;
+      if (this.#size[a]! >= this.#size[b]!) this.#merge(a, b);
+      else this.#merge(b, a);
+    }
+  }
+
+  /** Above 1 where the last frame had both as one, below 1 where it had them apart. */
+  #lean(a: number, b: number): number {
+    const [one, other] = [this.#origin[a] ?? 0, this.#origin[b] ?? 0];
+    if (one === 0 || other === 0) return 1;
+    return one === other ? 1 + HYSTERESIS : 1 - HYSTERESIS;
+  }
+
+  #originsIn(last: Uint16Array): number[] {
+    const votes = new Map<number, Map<number, number>>();
+    for (let cell = 0; cell < AREA; cell++) {
+      const root = this.#at(cell);
+      let of = votes.get(root);
+      if (!of) votes.set(root, of = new Map());
+      of.set(last[cell]!, (of.get(last[cell]!) ?? 0) + 1);
+    }
+    const origin: number[] = [];
+    for (const [root, of] of votes) {
+      const [id, most] = [...of].reduce((best, one) => one[1] > best[1] ? one : best);
+      origin[root] = most * 2 > this.#size[root]! ? id : 0;
+    }
+    return origin;
+  }
+
+  /** Calls back with the regions of each cell and of the next one in either direction. */
+  #eachMeeting(visit: (a: number, b: number, cell: number, step: number) => void): void {
+    for (let cell = 0; cell < AREA; cell++) {
+      if (cell % CELLS < CELLS - 1) visit(this.#at(cell), this.#at(cell + 1), cell, 1);
+      if (cell < AREA - CELLS) visit(this.#at(cell), this.#at(cell + CELLS), cell, CELLS);
+    }
+  }
+
+  #boundary(a: number, b: number): Boundary {
+    let boundary = this.#near[a]!.get(b);
+    if (!boundary) {
+      boundary = { length: 0, contrast: 0, samples: 0 };
+      if (a !== b) {
+        this.#near[a]!.set(b, boundary);
+        this.#near[b]!.set(a, boundary);
+      }
+    }
+    return boundary;
+  }
+
+  #merge(into: number, from: number): void {
+    this.#parent[from] = into;
+    this.#size[into]! += this.#size[from]!;
+    this.#near[into]!.delete(from);
+    for (const [near, old] of this.#near[from]!) {
+      this.#near[near]!.delete(from);
+      if (near === into) continue;
+      const boundary = this.#boundary(into, near);
+      boundary.length += old.length;
+      boundary.contrast += old.contrast;
+      boundary.samples += old.samples;
+    }
+    this.#near[from]!.clear();
+  }
+
+  #roots(): number[] {
+    return this.#parent.flatMap((parent, p) => parent === p ? [p] : []);
+  }
+
+  #at(cell: number): number {
+    return this.#root(this.#part[cell]!);
+  }
+
+  #root(part: number): number {
+    while (this.#parent[part] !== part) {
+      part = this.#parent[part] = this.#parent[this.#parent[part]!]!;
+    }
+    return part;
+  }
+}
+
+/** The leaf that each region has most cells of. */
+function mostOf(cells: Uint16Array, leaf: Uint16Array, count: number): number[] {
+  const leaves = leaf.reduce((most, l) => Math.max(most, l), 0) + 1;
+  const votes = new Uint32Array(count * leaves);
+  for (let cell = 0; cell < AREA; cell++) votes[cells[cell]! * leaves + leaf[cell]!]!++;
+  return Array.from({ length: count }, (_, region) => largest(votes, region * leaves, leaves));
+}
+
+/**
+ * Region of every pixel: that of the nearest cell of its own leaf in the 3×3 about it, so that
+ * boundaries stay where the pixels have them; a speck's pixels go with their cell.
+ */
+function placePixels(
+  labels: Uint16Array,
+  leaf: Uint16Array,
+  cells: Uint16Array,
+  { width, height }: Frame,
+): Uint16Array<ArrayBuffer> {
+  const out = new Uint16Array(labels.length);
+  const columns = Int32Array.from({ length: width }, (_, x) => Math.floor((x + 0.5) * CELLS / width));
+  for (let y = 0, pixel = 0; y < height; y++) {
+    const row = Math.floor((y + 0.5) * CELLS / height);
+    for (let x = 0; x < width; x++, pixel++) {
+      const column = columns[x]!;
+      let cell = row * CELLS + column;
+      if (leaf[cell] !== labels[pixel]) cell = cellOfLeaf(leaf, labels[pixel]!, row, column);
+      out[pixel] = cells[cell]!;
+    }
+  }
+  return out;
+}
+
+function cellOfLeaf(leaf: Uint16Array, wanted: number, row: number, column: number): number {
+  const centre = row * CELLS + column;
+  let diagonal = centre;
+  for (let y = Math.max(0, row - 1); y <= Math.min(CELLS - 1, row + 1); y++) {
+    for (let x = Math.max(0, column - 1); x <= Math.min(CELLS - 1, column + 1); x++) {
+      const cell = y * CELLS + x;
+      if (leaf[cell] !== wanted) continue;
+      if (y === row || x === column) return cell;
+      diagonal = cell;
+    }
+  }
+  return diagonal;
+}
