@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { assertEquals } from "@std/assert";
 import { locateFfmpeg } from "../lib/ffmpeg/locate.ts";
 
 /** Runs ffmpeg; throws with its words when it fails. Returns its stdout. */
@@ -84,4 +85,56 @@ export function streamOf(
       controller.enqueue(bytes.slice(at, at += piece));
     },
   });
+}
+
+/** A mask in COCO's compressed run lengths, `[height, width]` row-major: its rleFrString and rleDecode. */
+export function decodeRle(text: string, height: number, width: number): Uint8Array {
+  const counts: number[] = [];
+  for (let at = 0; at < text.length;) {
+    let [value, shift, more] = [0, 0, true];
+    while (more) {
+      const digit = text.charCodeAt(at++) - 48;
+      value |= (digit & 31) << shift;
+      shift += 5;
+      more = (digit & 32) !== 0;
+      if (!more && digit & 16) value |= -1 << shift;
+    }
+    counts.push(counts.length > 2 ? value + counts[counts.length - 2]! : value);
+  }
+  const mask = new Uint8Array(width * height);
+  let at = 0;
+  counts.forEach((count, run) => {
+    for (let i = 0; i < count; i++, at++) {
+      if (run % 2) mask[(at % height) * width + Math.floor(at / height)] = 1;
+    }
+  });
+  assertEquals(at, width * height);
+  return mask;
+}
+
+/** Runs the program in a folder, with what it is given on stdin. */
+export async function runMain(
+  cwd: string,
+  args: readonly string[],
+  stdin?: Uint8Array<ArrayBuffer>,
+): Promise<{ code: number; stdout: Uint8Array<ArrayBuffer>; stderr: string }> {
+  const permissions = ["--allow-read", "--allow-write", "--allow-env", "--allow-run"];
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "-q",
+      "--no-check",
+      ...permissions,
+      new URL("../main.ts", import.meta.url).pathname,
+      ...args,
+    ],
+    cwd,
+    stdin: stdin ? "piped" : "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const fed = stdin ? new Blob([stdin]).stream().pipeTo(child.stdin).catch(() => {}) : undefined;
+  const { code, stdout, stderr } = await child.output();
+  await fed;
+  return { code, stdout, stderr: new TextDecoder().decode(stderr) };
 }

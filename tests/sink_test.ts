@@ -4,7 +4,7 @@ import { claimOutput, openLabelSink, openPictureSink, openRleSink } from "../lib
 import { compressCounts, encodeSegments } from "../lib/sink/rle.ts";
 import { nutCrc } from "../lib/ffmpeg/nut.ts";
 import { FfmpegError, UsageError, WalkcutError } from "../lib/errors.ts";
-import { describe, ffmpeg, inFolder, names, packetTimes, processesWith } from "./io_media.ts";
+import { decodeRle, describe, ffmpeg, inFolder, names, packetTimes, processesWith } from "./io_media.ts";
 
 const LAVFI = ["-f", "lavfi", "-i"];
 const SOUND = ["-f", "lavfi", "-i", "sine=d=1"];
@@ -142,7 +142,7 @@ Deno.test("encodeSegments() is what COCO's decoder reads back", () => {
     });
     const back = new Uint16Array(width * height);
     for (const { id, area, bbox, rle } of encodeSegments(labels, width, height)) {
-      const mask = decode(rle.counts, height, width);
+      const mask = decodeRle(rle.counts, height, width);
       assertEquals(mask.reduce((a, b) => a + b, 0), area, `seed ${seed}`);
       const inside = [...mask.keys()].filter((i) => mask[i]);
       const [xs, ys] = [inside.map((i) => i % width), inside.map((i) => Math.floor(i / width))];
@@ -153,31 +153,6 @@ Deno.test("encodeSegments() is what COCO's decoder reads back", () => {
     assertEquals(back, labels, `seed ${seed}`);
   }
 });
-
-/** COCO's rleFrString and rleDecode, from their description. */
-function decode(text: string, height: number, width: number): Uint8Array {
-  const counts: number[] = [];
-  for (let at = 0; at < text.length;) {
-    let [value, shift, more] = [0, 0, true];
-    while (more) {
-      const digit = text.charCodeAt(at++) - 48;
-      value |= (digit & 31) << shift;
-      shift += 5;
-      more = (digit & 32) !== 0;
-      if (!more && digit & 16) value |= -1 << shift;
-    }
-    counts.push(counts.length > 2 ? value + counts[counts.length - 2]! : value);
-  }
-  const mask = new Uint8Array(width * height);
-  let at = 0;
-  counts.forEach((count, run) => {
-    for (let i = 0; i < count; i++, at++) {
-      if (run % 2) mask[(at % height) * width + Math.floor(at / height)] = 1;
-    }
-  });
-  assertEquals(at, width * height);
-  return mask;
-}
 
 Deno.test("claimOutput() and the sinks refuse before anything is written", () =>
   inFolder(async (folder) => {
