@@ -98,6 +98,7 @@ Deno.test("confirmTree() gives a segment whose cut is refuted to exact products"
     diagonal: factor.diagonal,
     factor: () => Promise.resolve(factor),
     tolerance: 1e-4,
+    traceShare: factor.traceShare,
   }, root);
   assertEquals(recertified, 1, `seed ${seed}`);
   assert(tally.applications > spent, `seed ${seed}`);

@@ -200,8 +200,8 @@ function described(
     n,
     labels: Array.from(labels, (leaf) => leaf + 1),
     segments: leaves.map((node, leaf) => {
-      const { size, ncut, threshold } = tree[node]!;
-      return { id: leaf + 1, size, ncut, threshold };
+      const { size, ncut, threshold, minCut } = tree[node]!;
+      return { id: leaf + 1, size, ncut, threshold, ...(minCut === undefined ? {} : { mincut: minCut }) };
     }),
     tree: tree.map(({ id, parent, size, ncut, lambda2, residual, splitValue }) => ({
       id,

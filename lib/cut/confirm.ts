@@ -11,7 +11,7 @@
 import { backward, forward, type Tally } from "../walk/tally.ts";
 import { WalkGram } from "./adjacency.ts";
 import { type Certificate, certify, type CutLeaves } from "./certify.ts";
-import type { Factor } from "./factor.ts";
+import { ENOUGH_TRACE, type Factor } from "./factor.ts";
 import { FactorSolver, sweepRows } from "./factor_solver.ts";
 import { type Branch, branchesOf, cutsOf, grow, type GrowSettings, labelNodes, leavesOf } from "./grow.ts";
 import type { HeldTree } from "./held_tree.ts";
@@ -27,6 +27,9 @@ export const COLD_RESIDUAL = 1e-4;
  */
 export const WARM_RESIDUAL = 2e-2;
 
+/** Threshold from which a cut that separates nothing, at an NCut of 1, may be made. */
+const ALIKE = 0.9;
+
 /** What confirming needs. */
 export interface Confirmation {
   readonly tally: Tally;
@@ -40,6 +43,8 @@ export interface Confirmation {
   factor(): Promise<Factor>;
   /** Largest residual of an accepted cut. */
   readonly tolerance: number;
+  /** Share of tr A that the factor holds. */
+  readonly traceShare: number;
 }
 
 /** How a tree came out. */
@@ -63,6 +68,12 @@ export async function confirmTree(
   const residuals = new Map<Branch, number>();
   const improved = new Set<Branch>();
   let recertified = 0;
+  for (const leaf of blindLeaves(work, root)) {
+    recertified++;
+    for (const own of await solveExactly(work, root, leaf)) residuals.set(own, own.proposal.residual);
+    // What is certified already has other leaves now.
+    first = undefined;
+  }
   for (let known = first;; known = undefined) {
     const open = cutsOf(root).filter(({ branch }) => !residuals.has(branch));
     if (open.length === 0) break;
@@ -104,6 +115,22 @@ export async function confirmTree(
     residual: cutsOf(root).reduce((most, { branch }) => Math.max(most, residuals.get(branch)!), 0),
     recertified,
   };
+}
+
+/**
+ * Leaves of which the factor knows no vector at all, although they may be cut: where it holds too
+ * little, or where a cut of NCut 1, that of rows which are all alike, would be made.
+ */
+function blindLeaves(
+  { traceShare, settings: { minPart, maxSegments } }: Confirmation,
+  root: Branch,
+): Branch[] {
+  const leaves = leavesOf(root);
+  if (maxSegments > 0 && leaves.length >= maxSegments) return [];
+  return leaves.filter(({ proposal: { ncut, nodes }, threshold }) =>
+    Number.isNaN(ncut) && nodes.length >= Math.max(2, 2 * minPart) &&
+    (traceShare < ENOUGH_TRACE || threshold > ALIKE)
+  );
 }
 
 /** Puts what is exact into a branch. */

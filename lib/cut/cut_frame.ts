@@ -10,13 +10,13 @@ import { continueFactor, ENOUGH_TRACE, type Factor, type HeldFactor, sketchFacto
 import { FactorSolver } from "./factor_solver.ts";
 import { type Branch, branchesOf, cutsOf, grow, type GrowSettings, labelNodes, leavesOf } from "./grow.ts";
 import type { HeldTree } from "./held_tree.ts";
-import type { SegmentWeights } from "./min_cut.ts";
+import { globalMinCut, type SegmentWeights } from "./min_cut.ts";
 import { cheaperPower, expectedVectors, formingProducts, type Power } from "./power.ts";
 import { denseWalk, OperatorSolver } from "./operator.ts";
 import { RandomWalkSolver } from "./random_walk.ts";
 import type { CutNode, Segmentation } from "./segmentation.ts";
 import type { Solver } from "./solver.ts";
-import { needsCuts } from "./stop.ts";
+import { needsCuts, type StopRule } from "./stop.ts";
 
 /** How a frame is cut. */
 export interface CutSettings extends GrowSettings {
@@ -120,6 +120,7 @@ async function cutOnce(walk: Walk, settings: CutSettings, last: CutState | undef
       diagonal: factor.diagonal,
       factor: () => Promise.resolve(factor),
       tolerance: last?.factor ? WARM_RESIDUAL : COLD_RESIDUAL,
+      traceShare: factor.traceShare,
     },
     root,
   );
@@ -184,10 +185,11 @@ export async function cutGraph(
 ): Promise<{ graph: Omit<Segmentation, "scores">; state: CutState }> {
   const root = await grow(solver, allNodes(n), settings, last?.tree, undefined, weights);
   const labels = labelNodes(root, n);
+  await settleMinCuts(root, settings, weights);
   const residuals = cutsOf(root).map(({ branch }) => branch.proposal.residual);
   return {
     graph: {
-      ...flatten(root),
+      ...flatten(root, settings.stop),
       labels,
       stats: {
         solver: "operator",
@@ -203,6 +205,19 @@ export async function cutGraph(
     },
     state: { basis: undefined, exact: true, tree: hold(root, labels), age: last ? last.age + 1 : 0 },
   };
+}
+
+/**
+ * Computes the minimum cut of leaves whose least degree alone would have split them, were there
+ * room for more leaves: so that what is reported of a leaf is no mere bound.
+ */
+async function settleMinCuts(root: Branch, { stop }: GrowSettings, weights: SegmentWeights): Promise<void> {
+  if (stop.kind !== "manc-mincut") return;
+  for (const leaf of leavesOf(root)) {
+    const { nodes, total } = leaf.proposal;
+    if (nodes.length < 2 || !(leaf.cost < leaf.threshold) || !(total > 0)) continue;
+    leaf.cost = globalMinCut(await weights(nodes), nodes.length).value / total;
+  }
 }
 
 /** The exact solver that the settings ask for, and what writes its adjacency out. */
@@ -269,7 +284,7 @@ function leafScores(
 }
 
 /** The tree as it is handed out. */
-export function flatten(root: Branch): Pick<Segmentation, "tree" | "leaves" | "segments"> {
+export function flatten(root: Branch, stop?: StopRule): Pick<Segmentation, "tree" | "leaves" | "segments"> {
   const all = branchesOf(root);
   const places = new Map(all.map((branch, i) => [branch, i]));
   const parents = new Map(
@@ -282,12 +297,19 @@ export function flatten(root: Branch): Pick<Segmentation, "tree" | "leaves" | "s
     size: branch.proposal.nodes.length,
     ncut: branch.proposal.ncut,
     threshold: branch.threshold,
+    ...minCutOf(branch, stop),
     lambda2: 1 - branch.proposal.theta,
     residual: branch.proposal.residual,
     splitValue: branch.proposal.splitValue,
   }));
   const leaves = leavesOf(root).map((leaf) => places.get(leaf)!);
   return { tree, leaves, segments: leaves.length };
+}
+
+function minCutOf({ cost, proposal: { nodes, total, cut } }: Branch, stop?: StopRule): { minCut?: number } {
+  if (nodes.length < 2 || !stop || !needsCuts(stop)) return {};
+  const minCut = stop.kind === "manc-mincut" ? total > 0 ? cost * total : 0 : cut;
+  return minCut === undefined ? {} : { minCut };
 }
 
 /** The tree as the next frame takes it up. */

@@ -23,6 +23,11 @@ export interface CutNode {
   readonly lambda2: number;
   /** Relative residual ‖Bx − θx‖ / θ of the Fiedler vector. */
   readonly residual: number;
+  /**
+   * The cut that the stop looks at, as a weight: the exact global minimum cut under `manc-mincut`
+   * for every leaf, that of the proposed bipartition under `manc-mincut=bipartition`.
+   */
+  readonly minCut?: number;
   /** Value of the eigenvector at which the segment is (or would be) split. */
   readonly splitValue: number;
 }

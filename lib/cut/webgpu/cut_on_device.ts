@@ -104,6 +104,7 @@ export async function cutOnDevice(
       diagonal,
       factor: () => factorOf(tally, settings.steps, own, diagonal, traceShare),
       tolerance: last?.basis ? WARM_RESIDUAL : COLD_RESIDUAL,
+      traceShare,
     },
     root,
     certificates,
