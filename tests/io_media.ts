@@ -8,15 +8,24 @@ import { locateFfmpeg } from "../lib/ffmpeg/locate.ts";
 
 /** Runs ffmpeg; throws with its words when it fails. Returns its stdout. */
 export async function ffmpeg(...args: string[]): Promise<Uint8Array<ArrayBuffer>> {
+  return (await ffmpegSaying("error", ...args)).stdout;
+}
+
+/** Runs ffmpeg; throws with its words when it fails. Returns its stdout, and what it said from a level on. */
+export async function ffmpegSaying(
+  level: "error" | "info",
+  ...args: string[]
+): Promise<{ stdout: Uint8Array<ArrayBuffer>; said: string }> {
   const { path } = await locateFfmpeg();
   const { success, stdout, stderr } = await new Deno.Command(path, {
-    args: ["-nostdin", "-v", "error", "-y", ...args],
+    args: ["-nostdin", "-hide_banner", "-nostats", "-v", level, "-y", ...args],
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
   }).output();
-  if (!success) throw new Error(`ffmpeg ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
-  return stdout;
+  const said = new TextDecoder().decode(stderr);
+  if (!success) throw new Error(`ffmpeg ${args.join(" ")}: ${said}`);
+  return { stdout, said };
 }
 
 /** Runs a test body in a folder that is removed afterwards. */

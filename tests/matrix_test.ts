@@ -9,7 +9,7 @@ import type { SegmentedFrame } from "../lib/segmenter.ts";
 import { openLabelSink, openPictureSink, openRleSink, type Sink } from "../lib/sink/mod.ts";
 import { type Frame, openVideo } from "../lib/source/mod.ts";
 import { uniform } from "../lib/random.ts";
-import { decodeRle, describe, ffmpeg, inFolder, names, runMain } from "./io_media.ts";
+import { decodeRle, ffmpeg, ffmpegSaying, inFolder, names, runMain } from "./io_media.ts";
 
 /** Frames of each input. */
 const FRAMES = 7;
@@ -280,6 +280,8 @@ interface Decoded {
   readonly rgb: Uint8Array;
   /** Mono, from time 0. */
   readonly sound: Float32Array;
+  /** How ffmpeg describes the file. */
+  readonly description: string;
 }
 
 async function decode(path: string, folder: string, sound: boolean): Promise<Decoded> {
@@ -289,7 +291,8 @@ async function decode(path: string, folder: string, sound: boolean): Promise<Dec
     string,
   ];
   const shown = ["-map", "0:V:0", "-fps_mode", "passthrough"];
-  await ffmpeg(
+  const { said } = await ffmpegSaying(
+    "info",
     ...["-i", path.includes("%") ? path : `file:${path}`],
     ...[...shown, "-enc_time_base", "-1", "-f", "framecrc", crc],
     ...[...shown, "-vf", "scale=flags=accurate_rnd+full_chroma_int+full_chroma_inp", "-pix_fmt", "rgb24"],
@@ -305,6 +308,7 @@ async function decode(path: string, folder: string, sound: boolean): Promise<Dec
       .map((line) => Number(line.split(",")[2]) * Number(num) / Number(den)),
     rgb: await Deno.readFile(raw),
     sound: sound ? new Float32Array((await Deno.readFile(pcm)).buffer) : new Float32Array(0),
+    description: said.slice(0, said.indexOf("Stream mapping:")),
   };
 }
 
@@ -406,7 +410,7 @@ async function checkProduct(
         assert(off <= product.tick! * 1.001, `${cell}: frame ${i} is ${off} s off`);
       });
     }
-    const text = await describe(path.replace("%04d", "0001"));
+    const text = after.description;
     const pixels = product.pixels[width % 2 === 0 && height % 2 === 0 ? 0 : 1];
     const stream = /Stream #0:\d+.*?: Video: (.*)/.exec(text)?.[1] ?? "";
     assert(new RegExp(`, ${pixels}[(,]`).test(stream), `${cell}: ${stream}`);
@@ -509,12 +513,14 @@ for (const recipe of RECIPES) {
         }
       }
       const before = await decode(input, folder, recipe.sound !== undefined);
-      for (const product of FILES) {
-        await checkProduct(recipe, product, `${folder}/out/${product.file}`, before, frames);
-      }
-      await checkLabels(recipe, `${folder}/out`, labels, width);
+      await Promise.all([
+        ...FILES.map((product) =>
+          checkProduct(recipe, product, `${folder}/out/${product.file}`, before, frames)
+        ),
+        checkLabels(recipe, `${folder}/out`, labels, width),
+      ]);
       assertEquals((await names(`${folder}/out`)).filter((name) => name.includes("partial")), []);
-      for (const product of STREAMS) {
+      await Promise.all(STREAMS.map(async (product) => {
         const args = [
           input,
           "--null-model",
@@ -531,6 +537,6 @@ for (const recipe of RECIPES) {
         const path = `${folder}/out/stdout.${product.file}`;
         await Deno.writeFile(path, stdout);
         await checkProduct(recipe, product, path, before, frames);
-      }
+      }));
     }));
 }
