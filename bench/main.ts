@@ -3,7 +3,10 @@
  *
  * @module
  */
+import { WalkcutError } from "../lib/errors.ts";
+
 const BENCHES: Readonly<Record<string, () => Promise<{ main(args: string[]): Promise<void> | void }>>> = {
+  cut: () => import("./cut/cut.ts"),
   quality: () => import("./quality/quality.ts"),
   stream: () => import("./stream/stream.ts"),
 };
@@ -14,4 +17,10 @@ if (!open) {
   console.error(`bench: no such bench: ${name}; choose among ${Object.keys(BENCHES).join(", ")}`);
   Deno.exit(2);
 }
-await (await open()).main(args);
+try {
+  await (await open()).main(args);
+} catch (error) {
+  if (!(error instanceof WalkcutError)) throw error;
+  console.error(`bench: ${error.message}`);
+  Deno.exit(error.exitCode);
+}
