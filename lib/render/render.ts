@@ -96,13 +96,19 @@ export function drawOverlay(
   const shades = shadeTable(opacity);
   const n = labels.length;
   // Typed-array reads inside these bounds cannot be undefined: `!` keeps the loop free of branches.
-  for (let i = 0, j = 0; i < n; i++, j += 3) {
-    const r = rgb[j]!, g = rgb[j + 1]!, b = rgb[j + 2]!;
-    const colour = colours[labels[i]!]!;
-    const shade = shades[(77 * r + 150 * g + 29 * b) >> 8]!;
-    out[j] = (keep * r + (shade * (colour & 255) >> 8) + 128) >> 8;
-    out[j + 1] = (keep * g + (shade * (colour >> 8 & 255) >> 8) + 128) >> 8;
-    out[j + 2] = (keep * b + (shade * (colour >> 16 & 255) >> 8) + 128) >> 8;
+  // Along a row ids change seldom: what belongs to an id is fetched once a run.
+  for (let i = 0, j = 0; i < n;) {
+    const id = labels[i]!;
+    const colour = colours[id]!;
+    const [red, green, blue] = [colour & 255, colour >> 8 & 255, colour >> 16 & 255];
+    while (i < n && labels[i] === id) i++;
+    for (const end = 3 * i; j < end; j += 3) {
+      const r = rgb[j]!, g = rgb[j + 1]!, b = rgb[j + 2]!;
+      const shade = shades[(77 * r + 150 * g + 29 * b) >> 8]!;
+      out[j] = (keep * r + (shade * red >> 8) + 128) >> 8;
+      out[j + 1] = (keep * g + (shade * green >> 8) + 128) >> 8;
+      out[j + 2] = (keep * b + (shade * blue >> 8) + 128) >> 8;
+    }
   }
   const weight = Math.round(256 * EDGE_WEIGHT * Math.min(1, 2 * opacity));
   const rest = 256 - weight;
