@@ -1,6 +1,7 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
-import { writeNpy } from "../lib/npy.ts";
+import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
+import { encodeNpy, writeNpy } from "../lib/npy.ts";
 import { uniform } from "../lib/random.ts";
+import { stoerWagner } from "./reference/dense.ts";
 
 const MAIN = new URL("../main.ts", import.meta.url).pathname;
 
@@ -77,7 +78,33 @@ Deno.test("walkcut cut refuses a bad matrix or start in one line", () =>
     await writeNpy(`${folder}/one.npy`, new Float32Array(1).fill(1), [1, 1]);
     await writeNpy(`${folder}/good.npy`, good, [6, 6]);
     await Deno.writeTextFile(`${folder}/init.json`, '{"labels": [1, 2]}');
+    const bytes = encodeNpy(good, [6, 6]);
+    const changed = async (name: string, from: string, to: string, size = bytes.length) => {
+      const header = new TextDecoder("latin1").decode(bytes.subarray(0, 128)).replace(from, to);
+      const file = bytes.slice(0, size);
+      file.set(Uint8Array.from(header.slice(10, 128), (c) => c.charCodeAt(0)), 10);
+      await Deno.writeFile(`${folder}/${name}.npy`, file);
+      return [`${folder}/${name}.npy`];
+    };
+    await writeNpy(`${folder}/wide.npy`, good, [4, 9]);
     const cases: [string[], RegExp][] = [
+      [[`${folder}/wide.npy`], /not a square matrix: shape \(4, 9\)/],
+      [await changed("cut-off", "", "", bytes.length - 7), /truncated: 137 bytes of 144/],
+      [await changed("fortran", "False", "True "), /Fortran order.*ascontiguousarray/],
+      [await changed("integer", "<f4", "<i4"), /neither float32 nor float64.*<i4/],
+      // The header alone is enough to refuse it.
+      [
+        await changed("large", "(6, 6), }        ", "(20000, 20000), }"),
+        /too many nodes: 20000; 16384 are the most/,
+      ],
+      [[`${folder}/good.npy`, "--walk-steps", "9"], /walk-steps.*9/],
+      [[`${folder}/good.npy`, "--thresholds", "few"], /neither exact nor a number: few/],
+      [[`${folder}/good.npy`, "--stop", "manc-ncut", "--threshold", "1"], /no meaning for --stop manc-ncut/],
+      [
+        [`${folder}/good.npy`, "--rows", "adjacency", "--walk-steps", "2"],
+        /no meaning with --rows adjacency: 2/,
+      ],
+      [[`${folder}/good.npy`, "--adjacency", "walk", "--power", "apply"], /no meaning for --adjacency walk/],
       [await bad("nan", (m) => m[3] = NaN), /entry \(0, 3\) is no finite non-negative number: NaN/],
       [await bad("negative", (m) => m[8] = -1), /entry \(1, 2\) is no finite non-negative number: -1/],
       [await bad("empty", (m) => m.fill(0, 12, 18)), /a row is empty: 2/],
@@ -96,4 +123,77 @@ Deno.test("walkcut cut refuses a bad matrix or start in one line", () =>
       assertMatch(stderr, line);
       assert(stderr.trim().split("\n").length === 1, stderr);
     }
+  }));
+
+Deno.test("walkcut cut handles matrices at the edge, on both devices", () =>
+  inFolder(async (folder) => {
+    const equal = new Float32Array(64).fill(3);
+    await writeNpy(`${folder}/equal.npy`, equal, [8, 8]);
+    const two = Float64Array.of(1, 0, 0, 2);
+    await writeNpy(`${folder}/two.npy`, two, [2, 2]);
+    // Blocks of different size without any tie, in mixed order.
+    const n = 90;
+    const block = Array.from({ length: n }, (_, i) => [0, 1, 2, 1, 2, 2][i * 7 % 6]!);
+    const apart = Float32Array.from({ length: n * n }, (_, at) => {
+      const [i, j] = [Math.floor(at / n), at % n];
+      return block[i] === block[j] ? 1 + (i * j) % 3 : 0;
+    });
+    await writeNpy(`${folder}/apart.npy`, apart, [n, n]);
+    for (const device of ["cpu", "webgpu"]) {
+      const run = async (name: string, ...args: string[]) => {
+        const { code, stdout, stderr } = await cut(`${folder}/${name}.npy`, "--device", device, ...args);
+        assertEquals([code, stderr], [0, ""], `${name}, ${device}`);
+        return JSON.parse(stdout);
+      };
+      const whole = await run("equal");
+      assertEquals([whole.segments.length, whole.device], [1, device]);
+      assertEquals(new Set((await run("two", "--threshold", "0.5")).labels).size, 2, device);
+      const { labels, segments } = await run("apart", "--stop", "ncut", "--threshold", "0.1");
+      assertEquals(segments.length, 3, device);
+      assertEquals(new Set(labels.map((label: number, i: number) => `${label} ${block[i]}`)).size, 3, device);
+    }
+  }));
+
+Deno.test("walkcut cut tells the exact minimum cut of each segment, and counts what it did", () =>
+  inFolder(async (folder) => {
+    const seed = Math.floor(Math.random() * 2 ** 31);
+    const n = 24;
+    const a = Float32Array.from(blockMatrix(n, 2, 0.05, seed), (v) => v / 30);
+    await writeNpy(`${folder}/a.npy`, a, [n, n]);
+    const run = async (...args: string[]) =>
+      JSON.parse((await cut(`${folder}/a.npy`, "--device", "cpu", ...args)).stdout);
+    const { segments, labels } = await run(
+      "--rows",
+      "adjacency",
+      "--stop",
+      "manc-mincut",
+      "--max-segments",
+      "2",
+    );
+    for (const { id, size, mincut } of segments) {
+      const nodes = [...labels.keys()].filter((i) => labels[i] === id);
+      assertEquals(nodes.length, size);
+      const inside = Float64Array.from({ length: size * size }, (_, at) => {
+        return a[nodes[Math.floor(at / size)]! * n + nodes[at % size]!]!;
+      });
+      const expected = size > 1 ? stoerWagner(inside, size) : undefined;
+      if (expected === undefined) assertEquals(mincut, undefined);
+      else assertAlmostEquals(mincut, expected, 1e-5 * expected, `seed ${seed}, segment of ${size}`);
+    }
+    const formed = await run(
+      "--walk-steps",
+      "3",
+      "--power",
+      "form",
+      "--thresholds",
+      "4",
+      "--solver",
+      "operator",
+    );
+    assertEquals([formed.power, formed.matrix_products, formed.solver], ["form", 2, "operator"]);
+    const applied = await run("--walk-steps", "3", "--power", "apply");
+    assertEquals([applied.power, applied.matrix_products], ["apply", 0]);
+    const bounded = await run("--max-segments", "2", "--min-area", "0.4", "--threshold", "1.9");
+    assertEquals(bounded.segments.length, 2);
+    for (const { size } of bounded.segments) assert(size >= 0.4 * n - 0.5, `seed ${seed}: ${size}`);
   }));

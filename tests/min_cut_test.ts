@@ -115,3 +115,30 @@ Deno.test("minCutCost() leaves one node whole and takes apart nodes without ties
   assertEquals(await minCutCost({ nodes: Uint32Array.of(3, 4), total: 0 }, 0, none), -Infinity);
   assertEquals(bipartitionCost({ nodes: Uint32Array.of(3), total: 0 }), NaN);
 });
+
+Deno.test("globalMinCut() finds the planted cut of a dense graph of 4096 nodes", () => {
+  const n = 4096;
+  const seed = freshSeed();
+  const next = uniform(seed);
+  const side = Uint8Array.from({ length: n }, () => Number(next() < 0.4));
+  const noise = Float32Array.from({ length: 4093 }, () => 0.5 + next());
+  const w = new Float32Array(n * n);
+  let planted = 0;
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j < i; j++) {
+      // Sums of powers of two and few digits: what crosses is known without rounding.
+      const same = side[i] === side[j];
+      const weight = Math.fround((same ? 1 : 2 ** -13) * noise[(i * 31 + j * 17) % 4093]!);
+      w[i * n + j] = w[j * n + i] = weight;
+      if (!same) planted += weight;
+    }
+  }
+  const { value, side: found } = globalMinCut(w, n);
+  assertAlmostEquals(value, planted, 1e-6 * planted, `seed ${seed}`);
+  assertEquals(new Set(Array.from(found, (i) => side[i])).size, 1, `seed ${seed}`);
+  assertEquals(found.length, side.filter((s) => s === side[found[0]!]).length, `seed ${seed}`);
+  // A node that hardly hangs on is the cheaper cut.
+  for (let j = 0; j < n; j++) w[7 * n + j] = w[j * n + 7] = w[7 * n + j]! * 0.01;
+  const alone = globalMinCut(w, n);
+  assertEquals([...alone.side], [7], `seed ${seed}`);
+});
