@@ -12,15 +12,24 @@ import { symmetricEigen } from "./small_eigen.ts";
 /** Where blocks are multiplied; nothing stays in it from one call to the next. */
 const memory = new TileMemory();
 
-/** XᵀX of a block, `[r, r]`, full. */
+/** XᵀX of a block, `[r, r]`, full. Four rows at a time, so that each sum is touched a quarter as often. */
 export function gram(x: Float32Array, n: number, r: number): Float64Array {
   const out = new Float64Array(r * r);
-  for (let i = 0; i < n; i++) {
+  let i = 0;
+  for (; i + 4 <= n; i += 4) {
+    const [p, q, s, t] = [i * r, (i + 1) * r, (i + 2) * r, (i + 3) * r];
+    for (let a = 0; a < r; a++) {
+      const [xp, xq, xs, xt] = [x[p + a]!, x[q + a]!, x[s + a]!, x[t + a]!];
+      const base = a * r;
+      for (let b = a; b < r; b++) {
+        out[base + b]! += xp * x[p + b]! + xq * x[q + b]! + xs * x[s + b]! + xt * x[t + b]!;
+      }
+    }
+  }
+  for (; i < n; i++) {
     const row = i * r;
     for (let a = 0; a < r; a++) {
-      const xa = x[row + a]!;
-      const base = a * r;
-      for (let b = a; b < r; b++) out[base + b]! += xa * x[row + b]!;
+      for (let b = a; b < r; b++) out[a * r + b]! += x[row + a]! * x[row + b]!;
     }
   }
   for (let a = 0; a < r; a++) for (let b = 0; b < a; b++) out[a * r + b] = out[b * r + a]!;
@@ -49,8 +58,8 @@ export function combine(
 const NOISE = 1e-9;
 
 /**
- * An orthonormal basis of a block's columns, strongest first, by the eigenvectors
- * of its Gram matrix, applied twice because one pass loses half the digits.
+ * An orthonormal basis of a block's columns, strongest first: by the eigenvectors of its
+ * Gram matrix, and by a triangle of what that leaves, as one pass loses half the digits.
  *
  * @param rank most columns to keep; fewer are kept where the block has fewer directions.
  */
@@ -60,20 +69,66 @@ export function orthonormalise(
   r: number,
   rank = r,
 ): { basis: Float32Array<ArrayBuffer>; rank: number } {
-  let block = x as Float32Array<ArrayBuffer>;
-  let columns = r;
-  for (let pass = 0; pass < 2; pass++) {
-    const { values, vectors } = symmetricEigen(gram(block, n, columns), columns);
-    let keep = 0;
-    while (keep < Math.min(rank, columns) && values[keep]! > NOISE * values[0]!) keep++;
-    for (let j = 0; j < keep; j++) {
-      const scale = 1 / Math.sqrt(values[j]!);
-      for (let a = 0; a < columns; a++) vectors[j * columns + a]! *= scale;
-    }
-    block = combine(block, n, columns, vectors, keep);
-    columns = keep;
+  const first = principal(x, n, r, rank);
+  const weights = inverseTriangle(roundedGram(first.basis, n, first.rank), first.rank);
+  // Where rounding made directions of its own, the triangle has no sure diagonal.
+  if (!weights) return principal(first.basis, n, first.rank, first.rank);
+  return { basis: combine(first.basis, n, first.rank, weights, first.rank), rank: first.rank };
+}
+
+/** The principal directions of a block, each divided by its length. */
+function principal(
+  x: Float32Array,
+  n: number,
+  r: number,
+  most: number,
+): { basis: Float32Array<ArrayBuffer>; rank: number } {
+  const { values, vectors } = symmetricEigen(gram(x, n, r), r);
+  let keep = 0;
+  while (keep < Math.min(most, r) && values[keep]! > NOISE * values[0]!) keep++;
+  for (let j = 0; j < keep; j++) {
+    const scale = 1 / Math.sqrt(values[j]!);
+    for (let a = 0; a < r; a++) vectors[j * r + a]! *= scale;
   }
-  return { basis: block, rank: columns };
+  return { basis: combine(x, n, r, vectors, keep), rank: keep };
+}
+
+/** XᵀX in float32: enough where it is nearly the identity. */
+function roundedGram(x: Float32Array, n: number, r: number): Float64Array {
+  const rows = memory.matrix(x, n, r);
+  const panels = memory.panels(x, n, r);
+  const product = memory.multiply(rows, true, panels);
+  const out = Float64Array.from(memory.read(product));
+  for (const region of [rows, panels, product]) memory.free(region);
+  return out;
+}
+
+/** Smallest diagonal of a triangle of nearly the identity. */
+const SURE = 0.5;
+
+/** L⁻¹ of G = L·Lᵀ, `[r, r]`; nothing where G is far from the identity. */
+function inverseTriangle(g: Float64Array, r: number): Float64Array | undefined {
+  const lower = new Float64Array(r * r);
+  for (let i = 0; i < r; i++) {
+    for (let j = 0; j <= i; j++) {
+      let sum = g[i * r + j]!;
+      for (let k = 0; k < j; k++) sum -= lower[i * r + k]! * lower[j * r + k]!;
+      if (i > j) lower[i * r + j] = sum / lower[j * r + j]!;
+      else if (sum > SURE ** 2) lower[i * r + i] = Math.sqrt(sum);
+      else return undefined;
+    }
+  }
+  const inverse = new Float64Array(r * r);
+  for (let i = 0; i < r; i++) {
+    const own = 1 / lower[i * r + i]!;
+    for (let k = 0; k < i; k++) {
+      const weight = lower[i * r + k]! * own;
+      if (weight === 0) continue;
+      for (let j = 0; j <= k; j++) inverse[i * r + j]! -= weight * inverse[k * r + j]!;
+    }
+    inverse[i * r + i] = own;
+  }
+  return inverse;
 }
 
 /** Removes from each column of `x` `[n, s]` its part in the span of an orthonormal `basis` `[n, r]`, in place. */

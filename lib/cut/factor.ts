@@ -41,7 +41,7 @@ export const ENOUGH_TRACE = 0.95;
 /** Probes that estimate what the factor misses; their error is a fraction of the missing 5 %. */
 export const PROBES = 8;
 
-/** Columns that a sketch has beyond the rank it is asked for, so that the last directions kept are good ones. */
+/** Columns that a sketch has beyond the rank it is meant for, so that the last directions that count are good ones. */
 const OVERSAMPLING = 16;
 
 /** A started factor keeps more than needed: from frame to frame noise alone costs 1 to 2 % of the trace. */
@@ -53,14 +53,14 @@ const LEAST_RANK = 32;
 /** Columns to which a basis may grow while it is renewed. */
 const MOST_COLUMNS = 256;
 
-/** Ranks tried, in order. */
-const RANKS = [32, 64, 96, 128, 192, 256] as const;
+/** Ranks tried, in order: each of them costs what all before it do, so that few are tried in vain. */
+const RANKS = [48, 96, 192] as const;
 
 /**
  * The factor from nothing: a randomised sketch of M's row space, one power
  * iteration, truncated to the rank that holds {@linkcode ENOUGH_TRACE}.
  *
- * Costs 4·k·(r + 16) products. Grows r while that is cheaper than `maxRank` allows.
+ * Costs 4·k·(r + 16) products for each rank tried up to `maxRank`.
  * @returns the factor; its `traceShare` is below {@linkcode ENOUGH_TRACE} where no rank tried reached it.
  */
 export async function sketchFactor(
@@ -78,12 +78,12 @@ export async function sketchFactor(
     const [sketch] = await tally.products([{ block: omega, columns, word }]);
     const { basis, rank } = orthonormalise(sketch!, n, columns);
     const factor = await project(tally, steps, basis, rank, seed + wanted + 1);
-    best = truncate(factor, Math.min(n, wanted));
-    if (best.traceShare >= ENOUGH_TRACE + HEADROOM || columns === n) break;
+    best = factor;
+    if (factor.traceShare >= ENOUGH_TRACE + HEADROOM || columns === n) break;
     // The share grows slowly with the rank where P is peaked: give up early rather than try them all.
     if (best.traceShare < 0.6) break;
   }
-  return best!;
+  return truncate(best!, best!.rank);
 }
 
 /**

@@ -26,7 +26,7 @@ export function cheaperPower(n: number, k: number, vectors: number): Power {
 }
 
 /** Sketches that a cold factor tries, by their columns; see `sketchFactor`. */
-const COLD_COLUMNS = [48, 80, 112];
+const COLD_COLUMNS = [64, 112];
 
 /** Products of a sketch's column: three of the power iteration, one of the projection. */
 const SKETCH = 4;
