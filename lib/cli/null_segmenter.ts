@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { SegmenterSnapshot } from "../frame_segmenter.ts";
 import type { FrameStats, SegmentedFrame } from "../segmenter.ts";
 import type { Frame } from "../source/frame.ts";
 
@@ -19,6 +20,16 @@ const NO_COST: FrameStats = {
   recertified: 0,
   sceneCut: false,
 };
+
+/** It remembers nothing. */
+const NO_MEMORY: SegmenterSnapshot = {
+  tracker: { nextId: 5, frame: 0, tracks: [] },
+  scene: undefined,
+  sinceKey: 0,
+};
+
+/** Frames between two that carry a snapshot. */
+const SNAPSHOTS = 10;
 
 /** Gives every frame the same four segments: its quarters, ids 1 to 4. */
 export class NullSegmenter {
@@ -41,7 +52,13 @@ export class NullSegmenter {
       const segments = areas.map((area, i) => ({ id: i + 1, area, ncut: NaN })).filter(({ area }) =>
         area > 0
       );
-      yield { frame, labels, segments, stats: { ...NO_COST, segments: segments.length } };
+      yield {
+        frame,
+        labels,
+        segments,
+        stats: { ...NO_COST, segments: segments.length },
+        ...(frame.index % SNAPSHOTS === SNAPSHOTS - 1 ? { snapshot: NO_MEMORY } : {}),
+      };
     }
   }
 

@@ -77,6 +77,10 @@ export interface RunParts {
   /** Ends the run after the frames that are under way. */
   readonly signal: AbortSignal;
   readonly onFrame?: (frame: SegmentedFrame) => void;
+  /** Frames that an earlier run has done, which do not come again. Default 0. */
+  readonly done?: number;
+  /** Told when a frame is with every output; frames are counted with those of earlier runs. */
+  readonly onWritten?: (frame: SegmentedFrame, frames: number) => Promise<void>;
   /** Seconds without any progress after which the run fails. Default: never. */
   readonly stallTimeout?: number;
 }
@@ -102,7 +106,7 @@ export interface Totals {
  * @throws What failed; its line then says where the unfinished outputs lie.
  */
 export async function run(parts: RunParts): Promise<Totals> {
-  const { source, segmenter, progress, signal } = parts;
+  const { source, segmenter, progress, signal, done: before = 0 } = parts;
   const guarded = new Guarded(until(source.frames(), signal));
   const begun = performance.now();
   let outlets: readonly Outlet[] = [];
@@ -121,6 +125,7 @@ export async function run(parts: RunParts): Promise<Totals> {
       await Promise.all(outlets.map((o) => watch.over(o.write(frame), `the output ${o.sink.output}`)));
       frames++;
       applications += operatorApplications;
+      await parts.onWritten?.(frame, before + frames);
       segments[0] = Math.min(segments[0], count);
       segments[1] = Math.max(segments[1], count);
       progress.frame(count);
@@ -130,7 +135,7 @@ export async function run(parts: RunParts): Promise<Totals> {
     // Ends what runs ahead, without waiting for it: it may be what stands still.
     segmented.return().catch(() => {});
     if (!(error instanceof ClosedPipe)) {
-      await abortAll(outlets, frames, error);
+      await abortAll(outlets, before + frames, error);
       throw error;
     }
     readerGone = true;
@@ -141,26 +146,31 @@ export async function run(parts: RunParts): Promise<Totals> {
   if (failure && !signal.aborted) {
     // Whole frames on stdout are the reader's; files stay unfinished.
     for (const { sink } of outlets) if (isStdout(sink)) await sink.close();
-    await abortAll(outlets, frames, failure.error);
+    await abortAll(outlets, before + frames, failure.error);
     throw failure.error;
   }
-  if (frames === 0 && !signal.aborted) {
+  // Killed behind its last frame, a run has only its ends to tie up.
+  if (frames === 0 && before > 0 && !signal.aborted) outlets = await parts.open();
+  if (frames === 0 && before === 0 && !signal.aborted) {
     throw new UsageError({
       what: "There is no frame in what was asked for",
       advice: "check --start, --end and the input",
     });
   }
-  const written = await closeAll(outlets, frames);
+  const written = await closeAll(outlets, before + frames);
   return { frames, segments, seconds, applications, written, interrupted: signal.aborted, readerGone };
 }
 
-/** Closes every output; where one fails, the others are closed all the same. */
+/** Finishes every output, then gives each its name; where one fails, all keep their partial names. */
 async function closeAll(outlets: readonly Outlet[], frames: number): Promise<string[]> {
-  const results = await Promise.allSettled(outlets.map(({ sink }) => sink.close()));
-  const failed = results.find((result) => result.status === "rejected");
-  if (failed && !(failed.reason instanceof ClosedPipe)) {
-    await abortAll(outlets, frames, failed.reason);
-    throw failed.reason;
+  for (const step of ["finish", "close"] as const) {
+    const results = await Promise.allSettled(outlets.map(({ sink }) => sink[step]?.()));
+    const failed = results.filter((result) => result.status === "rejected")
+      .find(({ reason }) => !(reason instanceof ClosedPipe));
+    if (failed) {
+      await abortAll(outlets, frames, failed.reason);
+      throw failed.reason;
+    }
   }
   return outlets.filter(({ sink }) => !isStdout(sink)).map(({ sink }) => sink.output);
 }

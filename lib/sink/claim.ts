@@ -4,11 +4,14 @@
  * @module
  */
 import { UsageError, WalkcutError } from "../errors.ts";
+import type { Resumed } from "./resume.ts";
 
 /** Settings of {@linkcode claimOutput}. */
 export interface ClaimOptions {
   /** Replace an output that exists (`-y`). Default false. */
   readonly overwrite?: boolean;
+  /** What an earlier run has done of it, to go on from there. */
+  readonly resume?: Resumed;
 }
 
 /** An output's name, and where its bytes lie until it is whole. */
@@ -16,8 +19,8 @@ export interface OutputClaim {
   readonly path: string;
   /** `NAME.partial.EXT`, beside `path`. */
   readonly partial: string;
-  /** Gives the finished output its name. */
-  commit(): Promise<void>;
+  /** Gives the finished output its name; `from` is where it lies, if not at `partial`. */
+  commit(from?: string): Promise<void>;
 }
 
 /**
@@ -41,12 +44,12 @@ export async function claimOutput(path: string, options: ClaimOptions = {}): Pro
   return {
     path,
     partial,
-    async commit() {
+    async commit(from = partial) {
       try {
-        await Deno.rename(partial, path);
+        await Deno.rename(from, path);
       } catch (cause) {
         throw new WalkcutError({
-          what: `Cannot rename ${partial}`,
+          what: `Cannot rename ${from}`,
           found: textOf(cause),
           advice: "the output may lie there under that name",
           cause,

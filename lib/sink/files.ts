@@ -42,11 +42,10 @@ export async function openPictureFiles<T>(output: string, options: PictureFilesO
     await claimOutput(output, options);
   } else {
     await requireFolder(folderOf(output));
-    if (!options.overwrite) await refuseExisting(output, pattern);
+    if (!options.overwrite && !options.resume) await refuseExisting(output, pattern);
   }
-  const nameOf = (index: number) =>
-    pattern ? pattern.before + String(index + 1).padStart(pattern.width, "0") + pattern.after : output;
-  return new PictureFiles(output, nameOf, options.encode, pattern ? Infinity : 1);
+  const nameOf = (index: number) => numberedName(output, index);
+  return new PictureFiles(output, nameOf, options, pattern ? Infinity : 1);
 }
 
 class PictureFiles<T> implements Sink<T> {
@@ -54,17 +53,18 @@ class PictureFiles<T> implements Sink<T> {
   readonly #nameOf: (index: number) => string;
   readonly #encode: PictureFilesOptions<T>["encode"];
   readonly #most: number;
-  #count = 0;
+  #count: number;
 
   constructor(
     output: string,
     nameOf: (index: number) => string,
-    encode: PictureFilesOptions<T>["encode"],
+    { encode, resume }: PictureFilesOptions<T>,
     most: number,
   ) {
     this.output = output;
     this.#nameOf = nameOf;
     this.#encode = encode;
+    this.#count = resume?.frames ?? 0;
     this.#most = most;
   }
 
@@ -96,8 +96,12 @@ export class GrowingFile {
   #file: Deno.FsFile | undefined;
   #ended = false;
 
-  constructor(claim: OutputClaim) {
+  readonly #keep: number;
+
+  /** @param keep bytes of the partial file that stay and are appended to. */
+  constructor(claim: OutputClaim, keep = 0) {
     this.#claim = claim;
+    this.#keep = keep;
   }
 
   get partial(): string {
@@ -107,11 +111,18 @@ export class GrowingFile {
   /** Appends bytes. */
   async append(bytes: Uint8Array): Promise<void> {
     try {
-      this.#file ??= await Deno.open(this.#claim.partial, { write: true, create: true, truncate: true });
+      this.#file ??= await this.#open();
       for (let at = 0; at < bytes.length;) at += await this.#file.write(bytes.subarray(at));
     } catch (cause) {
       throw cannotWrite(this.#claim.path, cause);
     }
+  }
+
+  async #open(): Promise<Deno.FsFile> {
+    const file = await Deno.open(this.#claim.partial, { write: true, create: true });
+    await file.truncate(this.#keep);
+    await file.seek(this.#keep, Deno.SeekMode.Start);
+    return file;
   }
 
   /** Replaces bytes at the beginning of the file. */
@@ -174,6 +185,12 @@ interface NumberPattern {
   readonly before: string;
   readonly after: string;
   readonly width: number;
+}
+
+/** The name of a frame's file, from the index of the frame; the path itself where it has no `%06d`. */
+export function numberedName(path: string, index: number): string {
+  const pattern = numberPattern(path);
+  return pattern ? pattern.before + String(index + 1).padStart(pattern.width, "0") + pattern.after : path;
 }
 
 /** Splits a path at `%06d` in its last part; undefined without one. */

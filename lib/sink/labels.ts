@@ -8,10 +8,11 @@ import { FfmpegProcess } from "../ffmpeg/process.ts";
 import { UsageError, WalkcutError } from "../errors.ts";
 import type { VideoInfo } from "../source/frame.ts";
 import { type ClaimOptions, claimOutput } from "./claim.ts";
+import { containerOf } from "./encoder.ts";
 import { GrowingFile, littleEndian, openPictureFiles } from "./files.ts";
 import { encodeLabelPng, encodePalettePng } from "./png.ts";
 import type { LabelMap, Sink } from "./sink.ts";
-import { MATROSKA_ARGS, nutInputArgs, NutSink, startAt } from "./video.ts";
+import { finishPieces, MATROSKA_ARGS, NO_COPIES, nutInputArgs, NutSink, startAt } from "./video.ts";
 
 /** Settings of {@linkcode openLabelSink}. */
 export interface LabelSinkOptions extends ClaimOptions {
@@ -40,7 +41,11 @@ export async function openLabelSink(output: string, options: LabelSinkOptions): 
         encode: options.palette ? encodePalettePng : encodeLabelPng,
       });
     case "npy":
-      return new NpyLabels(output, new GrowingFile(await claimOutput(output, options)), options.info);
+      return new NpyLabels(
+        output,
+        new GrowingFile(await claimOutput(output, options), options.resume?.bytes),
+        options,
+      );
     case "mkv":
       return await openFfv1(output, options);
     default:
@@ -82,28 +87,39 @@ async function openFfv1(output: string, options: LabelSinkOptions): Promise<Sink
   ];
   const start = (first: number) =>
     FfmpegProcess.spawn(ffmpeg, args(first), { role: "label encoder", stdin: "piped" });
-  const sink = new NutSink(start, { output, claim, info, size: info, channels: 2, interrupt: false });
+  const { resume } = options;
+  const sink = new NutSink(start, {
+    ...{ output, claim, info, size: info, channels: 2, interrupt: false },
+    ...(resume?.pieces
+      ? {
+        resumed: true,
+        finish: finishPieces(ffmpeg, claim, containerOf("labels.mkv"), info, NO_COPIES, resume.pieces),
+      }
+      : {}),
+  });
   return {
     output,
     partial: claim.partial,
     write: ({ width, height, pts, labels }) => sink.write({ width, height, pts, data: littleEndian(labels) }),
+    finish: () => sink.finish(),
     close: () => sink.close(),
     abort: () => sink.abort(),
   };
 }
 
 /** A NumPy array of uint16, `[frames, height, width]`; a still picture's is `[height, width]`. */
-class NpyLabels implements Sink<LabelMap> {
+export class NpyLabels implements Sink<LabelMap> {
   readonly output: string;
   readonly #file: GrowingFile;
   readonly #info: VideoInfo;
-  #count = 0;
+  #count: number;
   #done = false;
 
-  constructor(output: string, file: GrowingFile, info: VideoInfo) {
+  constructor(output: string, file: GrowingFile, { info, resume }: LabelSinkOptions) {
     this.output = output;
     this.#file = file;
     this.#info = info;
+    this.#count = resume?.frames ?? 0;
   }
 
   get partial(): string {
@@ -122,6 +138,7 @@ class NpyLabels implements Sink<LabelMap> {
 
   async close(): Promise<void> {
     if (this.#done) return;
+    await this.#file.append(new Uint8Array(0));
     await this.#file.rewriteStart(this.#header());
     this.#done = true;
     await this.#file.commit();
@@ -132,6 +149,11 @@ class NpyLabels implements Sink<LabelMap> {
     this.#done = true;
     await this.#file.rewriteStart(this.#header()).catch(() => {});
     this.#file.end();
+  }
+
+  /** Bytes of an unfinished file that hold `frames` frames. */
+  static bytesOf({ width, height }: VideoInfo, frames: number): number {
+    return frames === 0 ? 0 : 128 + frames * width * height * 2;
   }
 
   /** NumPy's header, version 1.0, always 128 bytes long. */

@@ -26,13 +26,17 @@ export interface LineSinkOptions extends ClaimOptions {
  * @throws {UsageError} If it cannot be written, before anything is.
  */
 export async function openRleSink(output: string, options: LineSinkOptions): Promise<Sink<SegmentedFrame>> {
-  return new Lines(output, new GrowingFile(await claimOutput(output, options)), ({ frame, labels }) => ({
-    frame: frame.index,
-    pts: ptsSeconds(options.info, frame.pts),
-    width: frame.width,
-    height: frame.height,
-    segments: encodeSegments(labels, frame.width, frame.height),
-  }));
+  return new Lines(
+    output,
+    new GrowingFile(await claimOutput(output, options), options.resume?.bytes),
+    ({ frame, labels }) => ({
+      frame: frame.index,
+      pts: ptsSeconds(options.info, frame.pts),
+      width: frame.width,
+      height: frame.height,
+      segments: encodeSegments(labels, frame.width, frame.height),
+    }),
+  );
 }
 
 /**
@@ -43,7 +47,7 @@ export async function openRleSink(output: string, options: LineSinkOptions): Pro
 export async function openStatsSink(output: string, options: LineSinkOptions): Promise<Sink<SegmentedFrame>> {
   return new Lines(
     output,
-    new GrowingFile(await claimOutput(output, options)),
+    new GrowingFile(await claimOutput(output, options), options.resume?.bytes),
     ({ frame, stats, segments }) => ({
       frame: frame.index,
       pts: ptsSeconds(options.info, frame.pts),

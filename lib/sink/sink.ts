@@ -17,6 +17,11 @@ export interface Sink<T> {
    * @throws {WalkcutError} If the output cannot be written; the partial output stays.
    */
   write(item: T): Promise<void>;
+  /**
+   * Finishes the output under its partial name, where that takes a while: so that several outputs of a run
+   * get their names together, or none does.
+   */
+  finish?(): Promise<void>;
   /** Finishes the output and gives it its name. */
   close(): Promise<void>;
   /** Ends early and makes playable what was done; never throws; safe after `close()` and twice. */

@@ -10,8 +10,9 @@ import { UsageError, WalkcutError } from "../errors.ts";
 import { colorTags, encodeFilters } from "../source/color.ts";
 import type { VideoInfo } from "../source/frame.ts";
 import { claimOutput, type OutputClaim, partialName } from "./claim.ts";
-import { chooseEncoder, type Container, containerOf, planCopies } from "./encoder.ts";
+import { chooseEncoder, type Container, containerOf, type CopyPlan, planCopies } from "./encoder.ts";
 import type { PictureSinkOptions } from "./picture.ts";
+import { joinPieces, type Piece } from "./resume.ts";
 import { ClosedPipe, type Picture, type Sink } from "./sink.ts";
 
 /** Seconds that the last frame may be shown longer than the others because the source does so. */
@@ -41,7 +42,7 @@ export async function openVideoSink(output: string, options: PictureSinkOptions)
   });
   const copies = options.audio !== false && info.origin && !info.still
     ? planCopies(info.origin, container, container.muxer)
-    : { inputArgs: [], args: [], needed: false, sound: false, warnings: [] };
+    : NO_COPIES;
   if (options.audio !== false && !info.origin && info.audioStreams > 0 && container.audioCodec) {
     options.warn?.("the sound of a piped input is not kept; name a file to keep it");
   }
@@ -50,13 +51,16 @@ export async function openVideoSink(output: string, options: PictureSinkOptions)
   const filters = container.muxer === "gif"
     ? GIF_FILTERS
     : encodeFilters(color, encoder.pixelFormat).join(",");
+  // Where an earlier run is gone on with, sound and all else come in when the pieces are joined.
+  const pieces = options.resume?.pieces;
+  const now = pieces ? NO_COPIES : copies;
   const args = (first: number) => [
     "-y",
     ...nutInputArgs(),
-    ...(copies.needed ? copies.inputArgs : []),
+    ...(now.needed ? now.inputArgs : []),
     "-map",
     "0:v:0",
-    ...copies.args,
+    ...now.args,
     "-vf",
     `${startAt(first)},${filters}`,
     "-c:v",
@@ -68,12 +72,12 @@ export async function openVideoSink(output: string, options: PictureSinkOptions)
     ...passthroughArgs(ffmpeg),
     ...inputClockArgs(ffmpeg),
     ...muxerArgs(container, info),
-    ...(copies.sound && info.origin!.trimmed ? ["-shortest"] : []),
+    ...(now.sound && info.origin!.trimmed ? ["-shortest"] : []),
     ...(options.ffmpegArgs ?? []),
     "-f",
     container.muxer,
     `file:${claim.partial}`,
-    ...(copies.sound ? info.origin!.outputArgs : []),
+    ...(now.sound ? info.origin!.outputArgs : []),
   ];
   const start = (first: number) =>
     FfmpegProcess.spawn(ffmpeg, args(first), { role: "encoder", stdin: "piped" });
@@ -84,12 +88,52 @@ export async function openVideoSink(output: string, options: PictureSinkOptions)
     size,
     channels,
     // When a run ends early, sound must not go on to the end of the source.
-    interrupt: copies.sound,
+    interrupt: now.sound,
     ...(container.muxer === "gif" && info.duration !== undefined
       ? { finish: lastGifDelay(claim.partial, info) }
       : {}),
     ...(isMp4(container) ? { finish: () => joinFragments(ffmpeg, claim.partial, container, info) } : {}),
+    ...(pieces
+      ? { resumed: true, finish: finishPieces(ffmpeg, claim, container, info, copies, pieces) }
+      : {}),
   });
+}
+
+/** Nothing of the source but its pictures. */
+export const NO_COPIES: CopyPlan = { inputArgs: [], args: [], needed: false, sound: false, warnings: [] };
+
+/** Joins what earlier runs and this one have encoded, adds the source's other streams, removes the pieces. */
+export function finishPieces(
+  ffmpeg: Ffmpeg,
+  claim: OutputClaim,
+  container: Container,
+  info: VideoInfo,
+  copies: CopyPlan,
+  pieces: readonly Piece[],
+): (times: FrameTimes) => Promise<Finished> {
+  return async ({ first }) => {
+    const joined = partialName(claim.partial);
+    try {
+      await joinPieces(ffmpeg, {
+        pieces: first === undefined ? pieces : [...pieces, { path: claim.partial, first }],
+        timeBase: info.timeBase,
+        ticks: containerTicks(container, info),
+        inputArgs: copies.needed ? copies.inputArgs : [],
+        outputArgs: [
+          ...["-map", "0:v:0", ...copies.args, "-c:v", "copy"],
+          ...(isMp4(container) ? mp4Args(info) : ["-avoid_negative_ts", "disabled"]),
+          ...lastFrameArgs(container, info),
+          ...(copies.sound && info.origin!.trimmed ? ["-shortest"] : []),
+          ...["-f", container.muxer, `file:${joined}`],
+          ...(copies.sound ? info.origin!.outputArgs : []),
+        ],
+      });
+      return { path: joined, spent: [claim.partial, ...pieces.map(({ path }) => path)] };
+    } catch (error) {
+      await Deno.remove(joined).catch(() => {});
+      throw error;
+    }
+  };
 }
 
 /** ffmpeg's arguments for NUT on its stdin: taken frame by frame, without reading ahead to guess. */
@@ -123,7 +167,13 @@ function muxerArgs(container: Container, info: VideoInfo): string[] {
   const args: string[] = [];
   if (isMp4(container)) {
     // In fragments, each with its own index, until it is whole: what was written plays whatever ends the run.
-    args.push(...mp4Args(info, "+delay_moov+default_base_moof"), "-frag_duration", "1000000");
+    args.push(
+      ...mp4Args(info, "+delay_moov+default_base_moof"),
+      "-frag_duration",
+      "1000000",
+      "-flush_packets",
+      "1",
+    );
   }
   if (container.muxer === "matroska" || container.muxer === "webm") {
     // A lead-in of the sound lies before time 0; the picture keeps its times all the same.
@@ -146,7 +196,7 @@ function lastFrameArgs(container: Container, info: VideoInfo): string[] {
   const least = (exact ? 0.005 : usual + 0.01).toFixed(6);
   // Register 0 holds the latest time so far, plus 1; frames come out of order.
   // The filter sees the muxer's clock, and does not know it in every version.
-  const tick = `(1/${isMp4(container) ? trackTicks(info) : 1000})`;
+  const tick = `(1/${containerTicks(container, info)})`;
   const left = (latest: string) => `(${duration.toFixed(6)}-(${latest}-1)*${tick})`;
   const odd = `between(${left("st(0,max(ld(0),PTS+1))")},${least},${LONGEST_LAST_FRAME})`;
   const length = `if(${odd},round(${left("ld(0)")}/${tick}),DURATION)`;
@@ -155,6 +205,11 @@ function lastFrameArgs(container: Container, info: VideoInfo): string[] {
 
 /** Clusters of a second, written when they are done: what was written plays whatever ends the run. */
 export const MATROSKA_ARGS: readonly string[] = ["-cluster_time_limit", "1000", "-flush_packets", "1"];
+
+/** Ticks a second of the video's clock in a container. */
+function containerTicks(container: Container, info: VideoInfo): number {
+  return isMp4(container) ? trackTicks(info) : 1000;
+}
 
 function isMp4({ muxer }: Container): boolean {
   return muxer === "mp4" || muxer === "mov";
@@ -168,23 +223,28 @@ function mp4Args(info: VideoInfo, flags = ""): string[] {
   ];
 }
 
+/** FLAC comes out of fragments without lengths, and a last packet without one would not be played. */
+const LAST_SOUND =
+  "setts=pts=PTS:dts=DTS:duration=if(gt(DURATION\\,0)\\,DURATION\\,if(gt(N\\,0)\\,PTS-PREV_INPTS\\,1))";
+
 /** Gives the fragments of an MP4 file one index, as every player takes it; no packet changes. */
 async function joinFragments(
   ffmpeg: Ffmpeg,
   path: string,
   container: Container,
   info: VideoInfo,
-): Promise<void> {
+): Promise<Finished> {
   const joined = partialName(path);
   const process = FfmpegProcess.spawn(ffmpeg, [
     ...["-y", "-protocol_whitelist", "file", "-f", "mov", "-i", `file:${path}`, "-copyts"],
     ...["-map", "0:v:0", "-map", "0:a?", "-map", "0:s?", "-c", "copy", "-map_metadata", "0"],
     ...lastFrameArgs(container, info),
+    ...["-bsf:a", LAST_SOUND],
     ...[...mp4Args(info), "-f", container.muxer, `file:${joined}`],
   ], { role: "muxer" });
   try {
     if (!(await process.ended).success) throw process.failure(`Cannot give ${path} its index`);
-    await Deno.rename(joined, path);
+    return { path: joined, spent: [path] };
   } catch (error) {
     await process.kill();
     await Deno.remove(joined).catch(() => {});
@@ -209,8 +269,24 @@ export interface NutSinkOptions {
   readonly channels: 1 | 2 | 3 | 4;
   /** Stop ffmpeg by a signal when a run ends early. */
   readonly interrupt: boolean;
-  /** Called on the finished file before it gets its name, with the last frame's time. */
-  readonly finish?: (lastPts: number) => Promise<void>;
+  /** True where an earlier run has done frames of it, so that none need come. */
+  readonly resumed?: boolean;
+  /** Called on the finished file before it gets its name. */
+  readonly finish?: (times: FrameTimes) => Promise<Finished | void>;
+}
+
+/** A finished file that lies beside the partial one. */
+export interface Finished {
+  readonly path: string;
+  /** Files that it was made of, for which there is no use once it has its name. */
+  readonly spent: readonly string[];
+}
+
+/** Times of the frames that were written, in ticks. */
+export interface FrameTimes {
+  /** Undefined where none was. */
+  readonly first: number | undefined;
+  readonly last: number;
 }
 
 /** A frame as an encoder takes it. */
@@ -218,10 +294,6 @@ export interface RawItem {
   readonly width: number;
   readonly height: number;
   readonly pts: number;
-/** FLAC comes out of fragments without lengths, and a last packet without one would not be played. */
-const LAST_SOUND =
-  "setts=pts=PTS:dts=DTS:duration=if(gt(DURATION\\,0)\\,DURATION\\,if(gt(N\\,0)\\,PTS-PREV_INPTS\\,1))";
-
   readonly data: Uint8Array<ArrayBuffer>;
 }
 
@@ -234,11 +306,13 @@ export class NutSink implements Sink<Picture> {
   readonly #nutHeader: Uint8Array<ArrayBuffer>;
   #process: FfmpegProcess | undefined;
   #writing: Promise<void> = Promise.resolve();
-    ...["-bsf:a", LAST_SOUND],
   #failed: unknown;
   #firstPts = 0;
   #lastPts = -1;
   #done = false;
+  /** True from the end of the last frame until the output has its name. */
+  #whole = false;
+  #finished: Finished | undefined;
 
   /** @param start Starts ffmpeg, whose first frame is at the given time; called at the first write. */
   constructor(start: (first: number) => FfmpegProcess, options: NutSinkOptions) {
@@ -298,25 +372,37 @@ export class NutSink implements Sink<Picture> {
     );
   }
 
-  async close(): Promise<void> {
+  async finish(): Promise<void> {
     if (this.#done) return;
     await this.#writing;
     if (this.#failed) throw this.#failed;
     this.#done = true;
     const process = this.#process;
-    if (!process) throw new WalkcutError({ what: "No frame was written to the output", found: this.output });
-    await process.closeStdin();
-    const status = await process.ended;
-    if (!status.success) throw this.#failure(process);
-    if (this.#options.claim) {
-      await this.#options.finish?.(this.#lastPts);
-      await this.#options.claim.commit();
+    if (process) {
+      await process.closeStdin();
+      const status = await process.ended;
+      if (!status.success) throw this.#failure(process);
+    } else if (!this.#options.resumed) {
+      throw new WalkcutError({ what: "No frame was written to the output", found: this.output });
     }
+    const first = process ? this.#firstPts : undefined;
+    this.#finished = await this.#options.finish?.({ first, last: this.#lastPts }) ?? undefined;
+    this.#whole = true;
+  }
+
+  async close(): Promise<void> {
+    await this.finish();
+    if (!this.#whole) return;
+    this.#whole = false;
+    await this.#options.claim?.commit(this.#finished?.path);
+    for (const path of this.#finished?.spent ?? []) await Deno.remove(path).catch(() => {});
   }
 
   async abort(): Promise<void> {
     const process = this.#process;
     this.#done = true;
+    if (this.#whole && this.#finished) await Deno.remove(this.#finished.path).catch(() => {});
+    this.#whole = false;
     if (!process || process.status) return;
     // The frame on its way is whole before the stream ends; an encoder that stands still loses it.
     await Promise.race([this.#writing, delay(2000)]);
@@ -363,9 +449,9 @@ function delay(ms: number): Promise<void> {
 }
 
 /** Gives the last frame of a GIF the length that it has in the source; GIF's encoder cannot know it. */
-function lastGifDelay(path: string, info: VideoInfo): (lastPts: number) => Promise<void> {
-  return async (lastPts) => {
-    const seconds = info.duration! - lastPts * info.timeBase.num / info.timeBase.den;
+function lastGifDelay(path: string, info: VideoInfo): (times: FrameTimes) => Promise<void> {
+  return async ({ last }) => {
+    const seconds = info.duration! - last * info.timeBase.num / info.timeBase.den;
     const hundredths = Math.round(seconds * 100);
     if (hundredths < 1 || seconds > LONGEST_LAST_FRAME) return;
     await patchLastDelay(path, hundredths);

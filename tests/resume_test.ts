@@ -1,0 +1,137 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { describe, ffmpeg, inFolder, names, packetTimes, processesWith } from "./io_media.ts";
+import { children, told, underWay, walkcut } from "./program.ts";
+
+/** A clip with sound, at uneven times, so that a lost, doubled or shifted frame shows. */
+async function clip(folder: string, size: string, seconds: number): Promise<void> {
+  await ffmpeg(
+    ...["-f", "lavfi", "-i", `testsrc2=size=${size}:rate=25:duration=${seconds}`],
+    ...["-f", "lavfi", "-i", `sine=duration=${seconds}`],
+    ...["-vf", "select=not(mod(n\\,7))+gt(mod(n\\,5)\\,1)", "-fps_mode", "passthrough"],
+    ...["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac"],
+    `${folder}/clip.mp4`,
+  );
+}
+
+/** Pictures of a video as checksums, in order of presentation, without their times. */
+async function pictures(path: string): Promise<string[]> {
+  const text = new TextDecoder().decode(
+    await ffmpeg("-i", path, "-map", "0:v", "-fps_mode", "passthrough", "-f", "framecrc", "-"),
+  );
+  return text.split("\n").filter((line) => /^\d/.test(line)).map((line) => line.split(",").at(-1)!.trim());
+}
+
+/** Kills a run without a chance to close anything; with `all`, its encoders too. */
+async function killedRun(folder: string, args: string[], frames: number, all: boolean): Promise<void> {
+  const { child, stderr } = await underWay(folder, args, frames);
+  const encoders = all ? await children(folder, "encoder") : [];
+  child.kill("SIGKILL");
+  for (const pid of encoders) Deno.kill(pid, "SIGKILL");
+  await child.status;
+  await stderr;
+}
+
+for (
+  const { output, labels, all } of [
+    { output: "out.mp4", labels: "l.mkv", all: false },
+    { output: "out.mp4", labels: "l.npy", all: true },
+    { output: "out.mkv", labels: "l%04d.png", all: true },
+    { output: "out.mov", labels: "l.mkv", all: true },
+    { output: "p%04d.png", labels: "l.npy", all: false },
+  ]
+) {
+  const how = all ? "with its encoders" : "alone";
+  Deno.test(`--resume goes on with ${output} and ${labels} of a run killed ${how}, twice`, () =>
+    inFolder(async (folder) => {
+      await clip(folder, "160x90", 40);
+      const outputs = (prefix: string) => [
+        ...["-o", `${folder}/${prefix}${output}`, "--labels", `${folder}/${prefix}${labels}`],
+        ...["--rle", `${folder}/${prefix}r.jsonl`, "--stats", `${folder}/${prefix}s.jsonl`],
+      ];
+      const args = [`${folder}/clip.mp4`, "--null-model"];
+      const whole = await walkcut(folder, [...args, ...outputs("a-"), "-q"]);
+      assertEquals([whole.code, whole.stderr], [0, ""]);
+      await killedRun(folder, [...args, ...outputs("b-")], 90, all);
+      await killedRun(folder, [...args, ...outputs("b-"), "--resume"], 60, all);
+      const { code, stderr } = await walkcut(folder, [...args, ...outputs("b-"), "--resume"]);
+      assertEquals(code, 0, stderr);
+      const done = Number(/goes on after the (\d+) frames that are done/.exec(stderr)?.[1]);
+      assert(done >= 20, stderr);
+
+      const list = await names(folder);
+      const ours = (prefix: string) =>
+        list.filter((name) => name.startsWith(prefix)).map((name) => name.slice(2));
+      assertEquals(ours("b-"), ours("a-"));
+      for (const name of ours("a-")) {
+        const [a, b] = [`${folder}/a-${name}`, `${folder}/b-${name}`];
+        if (/\.(mp4|mov|mkv)$/.test(name)) {
+          assertEquals(await packetTimes(b), await packetTimes(a), name);
+          if (name.startsWith("l")) assertEquals(await pictures(b), await pictures(a), name);
+          else {
+            assertEquals((await pictures(b)).length, (await pictures(a)).length, name);
+            const sound = (path: string) => packetTimes(path, "0:a:0");
+            assertEquals((await sound(b)).length, (await sound(a)).length, name);
+            assertMatch(await describe(b), /160x90/);
+          }
+        } else if (name === "s.jsonl") {
+          const frames = async (path: string) =>
+            (await Deno.readTextFile(path)).trim().split("\n").map((line) => JSON.parse(line).frame);
+          assertEquals(await frames(b), await frames(a), name);
+        } else assertEquals(await Deno.readFile(b), await Deno.readFile(a), name);
+      }
+      assertEquals(await processesWith(folder), []);
+    }));
+}
+
+Deno.test("--resume carries ids on: labels are those of a run that was not killed", () =>
+  inFolder(async (folder) => {
+    await clip(folder, "96x64", 3);
+    // Cold frames do not depend on what came before, so what ids depend on alone is left to differ.
+    const args = [`${folder}/clip.mp4`, "--device", "cpu", "--grid", "32", "--no-warm-start"];
+    const outputs = (prefix: string) => [
+      ...["-o", `${folder}/${prefix}.mkv`, "--labels", `${folder}/${prefix}.npy`],
+      ...["--rle", `${folder}/${prefix}.jsonl`, "--preset", "ultrafast"],
+    ];
+    const whole = await walkcut(folder, [...args, ...outputs("a"), "-q"]);
+    assertEquals([whole.code, whole.stderr], [0, ""]);
+    await killedRun(folder, [...args, ...outputs("b")], 20, false);
+    const { code, stderr } = await walkcut(folder, [...args, ...outputs("b"), "--resume"]);
+    assertEquals(code, 0, stderr);
+    assertMatch(stderr, /goes on after the \d+ frames that are done/);
+    assertEquals(await packetTimes(`${folder}/b.mkv`), await packetTimes(`${folder}/a.mkv`));
+    for (const kind of ["npy", "jsonl"]) {
+      assertEquals(
+        await Deno.readFile(`${folder}/b.${kind}`),
+        await Deno.readFile(`${folder}/a.${kind}`),
+        kind,
+      );
+    }
+    assertEquals(await names(folder), ["a.jsonl", "a.mkv", "a.npy", "b.jsonl", "b.mkv", "b.npy", "clip.mp4"]);
+  }));
+
+Deno.test("--resume says what it cannot go on with, and starts where nothing is done", () =>
+  inFolder(async (folder) => {
+    await clip(folder, "320x180", 60);
+    const args = [`${folder}/clip.mp4`, "--null-model"];
+    const output = ["-o", `${folder}/out.mp4`];
+    const refused = async (words: string[], line: RegExp) => {
+      const { code, stderr } = await walkcut(folder, [...words, "--resume"]);
+      assertEquals(code, 2, stderr);
+      assertMatch(stderr, /^walkcut: [^\n]+\n$/);
+      assertMatch(stderr, line);
+    };
+    await refused([...args, "-o", "-", "--output-format", "y4m"], /no output is a file|stdout/);
+    await refused([...args, "-o", `${folder}/out.gif`], /GIF/);
+    const { child, stderr } = await underWay(folder, [...args, ...output], 60);
+    await refused([...args, ...output], /still goes on/);
+    child.kill("SIGKILL");
+    await stderr;
+    await refused([...args, ...output, "--opacity", "0.3"], /--opacity was unset: 0\.3/);
+    await refused([`${folder}/clip.mp4`, ...output], /--null-model/);
+    const resumed = await walkcut(folder, [...args, ...output, "--resume"]);
+    assertEquals(resumed.code, 0, resumed.stderr);
+    assertEquals(await names(folder), ["clip.mp4", "out.mp4"]);
+    const fresh = await walkcut(folder, [...args, "-o", `${folder}/new.mp4`, "--resume"]);
+    assertEquals(fresh.code, 0, fresh.stderr);
+    assertMatch(told(fresh.stderr), /^walkcut: \d\d\d frames/);
+  }));
