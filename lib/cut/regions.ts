@@ -17,7 +17,7 @@ export const CELLS = 128;
 const AREA = CELLS * CELLS;
 
 /** A part of less than this share of the frame is a speck. */
-const LEAST_AREA = 0.005;
+const LEAST_AREA = 0.002;
 
 /** Boundary samples, one a pair of cells that meet, below which a contrast is not known. */
 const LEAST_SAMPLES = 4;
@@ -60,8 +60,9 @@ export function findRegions(
 ): Regions {
   const leaf = sampleCells(labels, frame);
   const graph = new RegionGraph(connectedParts(leaf));
+  if (last) graph.remember(last);
   graph.absorb(Math.max(LEAST_AREA, settings.minArea) * AREA);
-  graph.measure(labColours(frame), last);
+  graph.measure(labColours(frame));
   graph.join(settings.contour);
   if (settings.maxSegments > 0) graph.reduce(settings.maxSegments);
   const { cells, count } = graph.number();
@@ -107,27 +108,23 @@ function sampleCells(labels: Uint16Array, { width, height }: Frame): Uint16Array
 function connectedParts(leaf: Uint16Array): Int32Array {
   const part = new Int32Array(AREA).fill(-1);
   const stack = new Int32Array(AREA);
-  let parts = 0;
+  let parts = 0, top = 0;
+  const visit = (cell: number, wanted: number) => {
+    if (part[cell]! >= 0 || leaf[cell] !== wanted) return;
+    part[cell] = parts;
+    stack[top++] = cell;
+  };
   for (let seed = 0; seed < AREA; seed++) {
     if (part[seed]! >= 0) continue;
-    let top = 0;
-    stack[top++] = seed;
-    part[seed] = parts;
+    const wanted = leaf[seed]!;
+    visit(seed, wanted);
     while (top > 0) {
       const cell = stack[--top]!;
       const x = cell % CELLS;
-      for (
-        const [near, inside] of [
-          [cell - 1, x > 0],
-          [cell + 1, x < CELLS - 1],
-          [cell - CELLS, cell >= CELLS],
-          [cell + CELLS, cell < AREA - CELLS],
-        ] as const
-      ) {
-        if (!inside || part[near]! >= 0 || leaf[near] !== leaf[seed]) continue;
-        part[near] = parts;
-        stack[top++] = near;
-      }
+      if (x > 0) visit(cell - 1, wanted);
+      if (x < CELLS - 1) visit(cell + 1, wanted);
+      if (cell >= CELLS) visit(cell - CELLS, wanted);
+      if (cell < AREA - CELLS) visit(cell + CELLS, wanted);
     }
     parts++;
   }
@@ -150,9 +147,16 @@ function labColours(frame: Frame): Float32Array {
   return smooth(smooth(lab, 1), CELLS);
 }
 
-/** sRGB's curve. */
-function linear(value: number): number {
+/** sRGB's curve at 1,024 values: powers are what most of the conversion would take. */
+const LINEAR = Float32Array.from({ length: 1025 }, (_, i) => {
+  const value = i / 1024;
   return value > 0.04045 ? ((value + 0.055) / 1.055) ** 2.4 : value / 12.92;
+});
+
+/** Linear light of a coded value, 0 … 1, interpolated. */
+function linear(value: number): number {
+  const at = 1024 * value, below = Math.min(1023, Math.max(0, at | 0));
+  return LINEAR[below]! + (at - below) * (LINEAR[below + 1]! - LINEAR[below]!);
 }
 
 /** CIE's curve. */
@@ -163,10 +167,13 @@ function lightness(value: number): number {
 /** One pass of (1, 2, 1)/4 along an axis whose neighbours lie `step` apart; borders are repeated. */
 function smooth(planes: Float32Array, step: number): Float32Array {
   const out = new Float32Array(planes.length);
-  for (let i = 0; i < planes.length; i++) {
-    const at = step === 1 ? i % CELLS : Math.floor(i / CELLS) % CELLS;
-    const before = planes[at > 0 ? i - step : i]!, behind = planes[at < CELLS - 1 ? i + step : i]!;
-    out[i] = (before + 2 * planes[i]! + behind) / 4;
+  const across = step === 1 ? CELLS : 1;
+  for (let plane = 0; plane < planes.length; plane += AREA) {
+    for (let line = 0; line < CELLS; line++) {
+      for (let t = 0, i = plane + line * across; t < CELLS; t++, i += step) {
+        out[i] = (planes[t > 0 ? i - step : i]! + 2 * planes[i]! + planes[t < CELLS - 1 ? i + step : i]!) / 4;
+      }
+    }
   }
   return out;
 }
@@ -200,7 +207,15 @@ class RegionGraph {
     this.#eachMeeting((a, b) => this.#boundary(a, b).length++);
   }
 
-  /** Gives what is smaller than `least` cells to the neighbour with the longest common boundary, smallest first. */
+  /** Notes which id each region had in the last frame. */
+  remember(last: Uint16Array): void {
+    this.#origin = this.#originsIn(last);
+  }
+
+  /**
+   * Gives what is smaller than `least` cells, smallest first, to the neighbour that had it in the last frame, else
+   * to the one with the longest common boundary.
+   */
   absorb(least: number): void {
     const order = this.#roots().filter((r) => this.#size[r]! < least)
       .sort((a, b) => this.#size[a]! - this.#size[b]!);
@@ -208,14 +223,15 @@ class RegionGraph {
       if (this.#root(r) !== r || this.#size[r]! >= least) continue;
       let best: number | undefined, longest = 0;
       for (const [near, { length }] of this.#near[r]!) {
-        if (length > longest) [best, longest] = [near, length];
+        const worth = this.#lean(near, r) > 1 ? length + AREA : length;
+        if (worth > longest) [best, longest] = [near, worth];
       }
       if (best !== undefined) this.#merge(best, r);
     }
   }
 
-  /** Samples the contrast of all boundaries, a cell away from them, and what the last frame had. */
-  measure(lab: Float32Array, last: Uint16Array | undefined): void {
+  /** Samples the contrast of all boundaries, a cell away from them. */
+  measure(lab: Float32Array): void {
     this.#eachMeeting((a, b, cell, step) => {
       if (a === b) return;
       const before = cell - step, behind = cell + 2 * step;
@@ -232,7 +248,6 @@ class RegionGraph {
       );
       boundary.samples++;
     });
-    this.#origin = last ? this.#originsIn(last) : [];
   }
 
   /** Joins neighbours, the least contrast first, until every boundary has the asked one. */
