@@ -9,6 +9,8 @@ import { adjustedRand } from "../../lib/eval/metrics.ts";
 import { Segmenter, type SegmenterOptions } from "../../lib/segmenter.ts";
 import { openVideo } from "../../lib/source/mod.ts";
 
+import { overhead } from "./overhead.ts";
+
 const CLIPS = ["bottle-detection.mp4", "walk.mkv", "person-bicycle-car-detection.gif"];
 
 const USAGE = `usage: stream [CLIP …] [options]
@@ -16,6 +18,7 @@ const USAGE = `usage: stream [CLIP …] [options]
   --frames N    frames of each clip    (default 100)
   --device D    cpu, webgpu or auto    (default auto)
   --grid G      32 or 64               (default the device's)
+  --overhead    only what stands around network and cut, beside ffmpeg alone
   --long        the first clip again and again up to 1,000 frames, for memory
 `;
 
@@ -31,7 +34,7 @@ interface Run {
 export async function main(args: string[]): Promise<void> {
   const values = parseArgs(args, {
     string: ["frames", "device", "grid"],
-    boolean: ["help", "long"],
+    boolean: ["help", "long", "overhead"],
   });
   if (values.help) return console.log(USAGE);
   const clips = values._.length > 0 ? values._ : CLIPS.map((name) => `../shared/clips/${name}`);
@@ -40,6 +43,7 @@ export async function main(args: string[]): Promise<void> {
     device: (values.device ?? "auto") as "auto" | "webgpu" | "cpu",
     ...(values.grid ? { grid: Number(values.grid) as 32 | 64 } : {}),
   };
+  if (values.overhead) return await overhead(clips[0]!, Number(values.frames ?? 300));
   if (values.long) return await memory(clips[0]!, options);
   console.log(
     "| clip | frames/s | ms: network, walk, cut, pixels | products warm | cold | ratio | agreement |",
@@ -58,6 +62,7 @@ export async function main(args: string[]): Promise<void> {
         `${(warm.products / cold.products).toFixed(2)} | ${agreement.toFixed(3)} |`,
     );
   }
+  await overhead(clips[0]!, 300);
 }
 
 /** One clip through the segmenter; the first frame, which is cold in any case, is left out of the means. */
