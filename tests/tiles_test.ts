@@ -25,7 +25,12 @@ Deno.test("TileMemory.multiply() is the reference's product, for A and Aᵀ of a
   const dirt = memory.allocate(1 << 20);
   memory.numbers.fill(NaN, dirt.at, dirt.at + dirt.length);
   memory.free(dirt);
-  for (const [n, columns] of [[1, 1], [3, 9], [8, 8], [63, 5], [129, 130], [517, 17], [700, 1]] as const) {
+  for (
+    const [n, columns] of [[1, 1], [3, 9], [8, 8], [128, 3], [63, 5], [129, 130], [517, 17], [
+      700,
+      1,
+    ]] as const
+  ) {
     const values = gaussian(n * n, seed + n);
     const block = gaussian(n * columns, seed + n + 1);
     const a = memory.matrix(values, n, n);

@@ -2,8 +2,7 @@
  * The WebAssembly module behind the CPU's dense products, written out instruction by instruction.
  *
  * Two kernels make a tile of four rows and eight columns of C += A·B from 128-bit
- * vectors; they differ in how A's rows lie. A third one lays columns of a matrix as
- * the second kernel wants them.
+ * vectors: of a matrix A, and of a transposed one.
  *
  * @module
  */
@@ -19,15 +18,12 @@ export interface TileModule {
    * @param k a positive multiple of 4.
    */
   readonly rows: (a: number, step: number, b: number, c: number, k: number) => void;
-  /** The same with A `[k, 4]`, contiguous: four columns side by side. */
-  readonly columns: (a: number, b: number, c: number, k: number) => void;
   /**
-   * Lays `4·quads` columns of `k` rows out for `columns`, four by four.
+   * The same with A transposed.
    *
-   * @param from `[k, …]`, rows `step` bytes apart.
-   * @param to `[quads, k, 4]`, quads `stride` apart.
+   * @param a first of k rows of four numbers, `step` bytes apart.
    */
-  readonly pack: (from: number, step: number, to: number, stride: number, k: number, quads: number) => void;
+  readonly columns: (a: number, step: number, b: number, c: number, k: number) => void;
 }
 
 /** Instantiates the kernels over a memory. */
@@ -138,10 +134,10 @@ interface Kernel {
 /** Steps of the sum that a turn of the loop takes. */
 const UNROLLED = 4;
 
-/** A tile kernel: `contiguous` rows of A each, or four columns side by side. */
+/** A tile kernel: four rows of A along the sum, or four columns. */
 function tileKernel(layout: "rows" | "columns", fused: boolean): Kernel {
-  const [a, step, b, c, k] = layout === "rows" ? [0, 1, 2, 3, 4] as const : [0, -1, 1, 2, 3] as const;
-  const parameters = k + 1;
+  const [a, step, b, c, k] = [0, 1, 2, 3, 4];
+  const parameters = 5;
   // Pointers to the rows of A, then eight sums, two vectors of B and one value of A.
   const rows = layout === "rows" ? [a, parameters, parameters + 1, parameters + 2] : [a, a, a, a];
   const pointers = layout === "rows" ? 3 : 0;
@@ -161,13 +157,13 @@ function tileKernel(layout: "rows" | "columns", fused: boolean): Kernel {
   const turn = Array.from({ length: UNROLLED }, (_, u) => [
     ...[...load(b, u * 32), ...set(left), ...load(b, u * 32 + 16), ...set(right)],
     ...rows.flatMap((pointer, r) => [
-      ...splat(pointer, layout === "rows" ? u * 4 : u * 16 + r * 4),
+      ...splat(pointer, layout === "rows" ? u * 4 : r * 4),
       ...set(value),
       ...addTo(sum + 2 * r, left),
       ...addTo(sum + 2 * r + 1, right),
     ]),
+    ...layout === "columns" ? advance(a, get(step)) : [],
   ]).flat();
-  const along = layout === "rows" ? 4 * UNROLLED : 16 * UNROLLED;
   return {
     name: layout,
     parameters,
@@ -179,7 +175,7 @@ function tileKernel(layout: "rows" | "columns", fused: boolean): Kernel {
       ) => [...get(rows[r]!), ...get(step), ...Op.i32Add, ...set(pointer)]),
       ...Op.loop,
       ...turn,
-      ...rows.slice(0, 1 + pointers).flatMap((pointer) => advance(pointer, constant(along))),
+      ...layout === "rows" ? rows.flatMap((pointer) => advance(pointer, constant(4 * UNROLLED))) : [],
       ...advance(b, constant(32 * UNROLLED)),
       ...repeat(k, UNROLLED),
       ...Op.end,
@@ -192,32 +188,8 @@ function tileKernel(layout: "rows" | "columns", fused: boolean): Kernel {
   };
 }
 
-function packKernel(): Kernel {
-  const [from, step, to, stride, k, quads] = [0, 1, 2, 3, 4, 5];
-  const [source, target, count] = [6, 7, 8];
-  return {
-    name: "pack",
-    parameters: 6,
-    locals: [[3, I32]],
-    code: [
-      ...Op.loop,
-      ...[...get(from), ...set(source), ...get(to), ...set(target), ...get(quads), ...set(count)],
-      ...Op.loop,
-      ...store(target, 0, load(source, 0)),
-      ...advance(source, constant(16)),
-      ...advance(target, get(stride)),
-      ...repeat(count, 1),
-      ...Op.end,
-      ...advance(from, get(step)),
-      ...advance(to, constant(16)),
-      ...repeat(k, 1),
-      ...Op.end,
-    ],
-  };
-}
-
 function moduleBytes(fused: boolean): Uint8Array<ArrayBuffer> {
-  const kernels = [tileKernel("rows", fused), tileKernel("columns", fused), packKernel()];
+  const kernels = [tileKernel("rows", fused), tileKernel("columns", fused)];
   const parameters = (count: number) => vector(Array.from({ length: count }, () => [I32]));
   return Uint8Array.from([
     ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],

@@ -25,15 +25,19 @@ const DEPTH = 512;
 /** Panels at a time: their parts of the sum lie in the second cache. */
 const PANELS = 16;
 
-/** Quads of columns that are laid out at a time for a transposed product. */
-const PACKED_QUADS = 16;
-
-/** Numbers from one laid-out quad to the next: not a power of two, which would share few lines of the cache. */
-const PACKED_STRIDE = QUAD * DEPTH + ALIGNMENT / 4;
+/** Length of a transposed product's sum at a time, and quads of columns: their part of A lies in the second cache. */
+const TRANSPOSED_DEPTH = 256;
+const TRANSPOSED_QUADS = 32;
 
 /** Numbers that a row or a summed length takes up. */
 export function padded(length: number): number {
   return Math.ceil(length / QUAD) * QUAD;
+}
+
+/** Numbers from one row of a matrix to the next: not a power of two, where a column would share few lines of the cache. */
+function strideOf(columns: number): number {
+  const least = padded(columns);
+  return least % 128 === 0 ? least + ALIGNMENT / 4 : least;
 }
 
 /** A part of the memory. */
@@ -116,7 +120,7 @@ export class TileMemory {
     } else {
       for (let i = 0; i < rows; i++) {
         numbers.set(values.subarray(i * columns, (i + 1) * columns), at + i * stride);
-        numbers.fill(0, at + i * stride + columns, at + (i + 1) * stride);
+        numbers.fill(0, at + i * stride + columns, at + i * stride + padded(columns));
       }
     }
     return matrix;
@@ -124,7 +128,7 @@ export class TileMemory {
 
   /** Room for a matrix; its values are undefined, padding rows are zero. */
   emptyMatrix(rows: number, columns: number): TileMatrix {
-    const stride = padded(columns);
+    const stride = strideOf(columns);
     const region = this.allocate(padded(rows) * stride);
     this.numbers.fill(0, region.at + rows * stride, region.at + padded(rows) * stride);
     return { ...region, rows, columns, stride };
@@ -190,15 +194,13 @@ export class TileMemory {
   /** op(A)·B, op(A) = A or Aᵀ, as a new block. 2·rows·columns of A operations a column of B. */
   multiply(a: TileMatrix, transposed: boolean, b: Panels): Panels {
     const c = this.emptyPanels(transposed ? a.columns : a.rows, b.columns);
-    const work = transposed ? this.allocate(PACKED_QUADS * PACKED_STRIDE) : undefined;
     this.numbers.fill(0, c.at, c.at + c.length);
     const count = Math.ceil(b.columns / PANEL);
     for (let first = 0; first < count; first += PANELS) {
       const last = Math.min(count, first + PANELS);
-      if (work) this.#multiplyTransposed(a, b, c, first, last, work);
+      if (transposed) this.#multiplyTransposed(a, b, c, first, last);
       else this.#multiplyPlain(a, b, c, first, last);
     }
-    if (work) this.free(work);
     return c;
   }
 
@@ -208,7 +210,7 @@ export class TileMemory {
     const width = PANELS * PANEL;
     for (let column = 0; column < b.columns; column += width) {
       // Padding columns go along, so that they come out as zeros.
-      const wide = Math.min(width, b.stride - column);
+      const wide = Math.min(width, padded(b.columns) - column);
       const right = this.panels(undefined, b.rows, wide, b.stride, b.at + column);
       const product = this.multiply(a, false, right);
       this.write(product, this.numbers, c.stride, c.at + column);
@@ -252,28 +254,19 @@ export class TileMemory {
     }
   }
 
-  #multiplyTransposed(
-    a: TileMatrix,
-    b: Panels,
-    c: Panels,
-    first: number,
-    last: number,
-    work: Region,
-  ): void {
+  #multiplyTransposed(a: TileMatrix, b: Panels, c: Panels, first: number, last: number): void {
     const inner = padded(a.rows);
     const height = padded(a.columns);
-    const { columns: tile, pack } = this.#tiles;
-    for (let k = 0; k < inner; k += DEPTH) {
-      const depth = Math.min(DEPTH, inner - k);
-      for (let column = 0; column < height; column += PACKED_QUADS * QUAD) {
-        const quads = Math.min(PACKED_QUADS, (height - column) / QUAD);
-        pack((a.at + k * a.stride + column) * 4, a.stride * 4, work.at * 4, PACKED_STRIDE * 4, depth, quads);
-        for (let q = 0; q < quads; q++) {
-          const from = (work.at + q * PACKED_STRIDE) * 4;
-          const row = column + q * QUAD;
-          for (let p = first; p < last; p++) {
-            const left = (b.at + (p * inner + k) * PANEL) * 4;
-            tile(from, left, (c.at + (p * height + row) * PANEL) * 4, depth);
+    const tile = this.#tiles.columns;
+    const step = a.stride * 4;
+    for (let k = 0; k < inner; k += TRANSPOSED_DEPTH) {
+      const depth = Math.min(TRANSPOSED_DEPTH, inner - k);
+      for (let column = 0; column < height; column += TRANSPOSED_QUADS * QUAD) {
+        const end = Math.min(height, column + TRANSPOSED_QUADS * QUAD);
+        for (let p = first; p < last; p++) {
+          const left = (b.at + (p * inner + k) * PANEL) * 4;
+          for (let row = column; row < end; row += QUAD) {
+            tile((a.at + k * a.stride + row) * 4, step, left, (c.at + (p * height + row) * PANEL) * 4, depth);
           }
         }
       }
