@@ -253,13 +253,3 @@ function parse(args: readonly string[]) {
     help: options.help === true,
   };
 }
-
-if (import.meta.main) {
-  try {
-    await main(Deno.args);
-  } catch (error) {
-    if (!(error instanceof WalkcutError)) throw error;
-    console.error(error.message);
-    Deno.exit(error.exitCode);
-  }
-}

@@ -36,6 +36,7 @@ export async function evaluateVideo(values: EvalValues): Promise<number> {
   const { width, height } = video;
   for (const [name, other] of [["truth", truth], ["input", input?.info]] as const) {
     if (other && (other.width !== width || other.height !== height)) {
+      await input?.close();
       throw new UsageError({
         what: `Labels and ${name} differ in size`,
         found: `${width}x${height} and ${other.width}x${other.height}`,
