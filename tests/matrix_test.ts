@@ -253,12 +253,12 @@ function meant(n: number, x: number, y: number): number[] {
   return [30 + 2 * x + 6 * n, 200 - 2 * y - 6 * n, 60 + x + y];
 }
 
-async function make(recipe: Recipe, path: string): Promise<void> {
+async function make(recipe: Recipe, path: string, count = FRAMES): Promise<void> {
   const { size: [width, height], rate = "25", filters, video, sound } = recipe;
   const picture =
-    `color=s=${width}x${height}:r=${rate},trim=end_frame=${FRAMES},format=gbrp,geq=r='${MEANT.r}':g='${MEANT.g}':b='${MEANT.b}'`;
+    `color=s=${width}x${height}:r=${rate},trim=end_frame=${count},format=gbrp,geq=r='${MEANT.r}':g='${MEANT.g}':b='${MEANT.b}'`;
   // A tone that climbs is like itself at no other time.
-  const tone = `aevalsrc='0.5*sin(2*PI*(200*t+4000*t*t))':s=${RATE}:d=${FRAMES / 20}`;
+  const tone = `aevalsrc='0.5*sin(2*PI*(200*t+4000*t*t))':s=${RATE}:d=${count / 20}`;
   await ffmpeg(
     ...["-f", "lavfi", "-i", picture, ...(sound ? ["-f", "lavfi", "-i", tone] : [])],
     ...["-map", "0:v", "-vf", filters, "-fps_mode", "passthrough", ...video],
@@ -538,5 +538,43 @@ for (const recipe of RECIPES) {
         await Deno.writeFile(path, stdout);
         await checkProduct(recipe, product, path, before, frames);
       }));
+    }));
+}
+
+for (
+  const file of ["h264 709.mp4", "h264 601 full.mkv", "prores.mov", "vp9 alpha.webm", "mpeg2 interlaced.ts"]
+) {
+  Deno.test(`walkcut --start keeps the sound of ${file} within a millisecond of its pictures`, () =>
+    inFolder(async (folder) => {
+      const recipe = RECIPES.find((recipe) => recipe.file === file)!;
+      const input = `${folder}/${file}`;
+      await make({ ...recipe, filters: recipe.filters.replace(UNEVEN, "null") }, input, 40);
+      const before = await decode(input, folder, true);
+      // Between two frames, and nowhere near a key frame.
+      const start = 0.41 + 0.3 * Math.random();
+      const first = before.times.findIndex((time) => time >= start - 1e-6);
+      const outputs = ["o.mp4", "o.mov", "o.mkv", "o.webm"];
+      const source = await openVideo(input, { start });
+      const { info } = source;
+      const sinks = await Promise.all(
+        outputs.map((name) =>
+          openPictureSink(`${folder}/${name}`, { info, ...(/webm/.test(name) ? {} : fast) })
+        ),
+      );
+      for await (const frame of source.frames()) {
+        for (const sink of sinks) await sink.write({ ...frame, data: frame.data.slice(), channels: 3 });
+      }
+      await Promise.all(sinks.map((sink) => sink.close()));
+      await source.close();
+      for (const name of outputs) {
+        const after = await decode(`${folder}/${name}`, folder, true);
+        assertEquals(after.times.length, before.times.length - first, `${name} from ${start}`);
+        const rest = before.sound.subarray(Math.round(before.times[first]! * RATE));
+        const { lag, alike } = lagOf(after.sound, rest, after.times[0]!);
+        assert(
+          alike > 0.95 && Math.abs(lag) <= 1e-3,
+          `${name} from ${start}: sound is ${lag} s late, ${alike} alike`,
+        );
+      }
     }));
 }
