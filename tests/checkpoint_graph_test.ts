@@ -8,22 +8,17 @@ import { openBackend, PartRunner } from "../lib/checkpoint/runtime.ts";
 import { openSafetensors, readFloat32 } from "../lib/checkpoint/safetensors.ts";
 import { encodeFor } from "../lib/checkpoint/text.ts";
 import { compare } from "../lib/checkpoint/verify.ts";
-import { fixture, freshSeed, makeCheckpoint, randomNumbers, TINY_UNET } from "./checkpoint_make.ts";
+import {
+  fixture,
+  freshSeed,
+  makeCheckpoint,
+  randomNumbers,
+  TINY_TEXT as TEXT,
+  TINY_UNET,
+  XL_TEXTS,
+  XL_UNET,
+} from "./checkpoint_make.ts";
 import { matrix, readWeights, textReference, unetReference } from "./checkpoint_reference.ts";
-
-const XL_UNET = {
-  ...TINY_UNET,
-  sample_size: 16,
-  down_block_types: ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
-  up_block_types: ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
-  block_out_channels: [16, 16, 32],
-  transformer_layers_per_block: [1, 2, 3],
-  attention_head_dim: [2, 4, 8],
-  use_linear_projection: true,
-  addition_embed_type: "text_time",
-  addition_time_embed_dim: 8,
-  projection_class_embeddings_input_dim: 20 + 6 * 8,
-};
 
 /** Configs that differ in what the variants of Stable Diffusion differ in. */
 const VARIANTS: Record<string, Record<string, unknown>> = {
@@ -41,17 +36,6 @@ const VARIANTS: Record<string, Record<string, unknown>> = {
     transformer_layers_per_block: [1, [2], [1]],
     reverse_transformer_layers_per_block: [[1, 3], [2, 1], 1],
   },
-};
-
-const TEXT = {
-  architectures: ["CLIPTextModel"],
-  vocab_size: 100,
-  max_position_embeddings: 9,
-  hidden_size: 24,
-  intermediate_size: 40,
-  num_attention_heads: 4,
-  num_hidden_layers: 3,
-  hidden_act: "quick_gelu",
 };
 
 async function withImport<T>(
@@ -232,15 +216,8 @@ Deno.test("importCheckpoint() stores what CLIP's text encoder gives for the prom
 Deno.test("importCheckpoint() joins SDXL's two text encoders before their last layers", async () => {
   const seed = freshSeed();
   console.log(`seed ${seed}`);
-  const first = { ...TEXT, hidden_size: 8, num_attention_heads: 2 };
-  const second = {
-    ...TEXT,
-    architectures: ["CLIPTextModelWithProjection"],
-    hidden_size: 16,
-    hidden_act: "gelu",
-    projection_dim: 20,
-  };
-  await withImport({ unet: XL_UNET, texts: [first, second] }, seed, "", async (source, folder) => {
+  const [first, second] = XL_TEXTS;
+  await withImport({ unet: XL_UNET, texts: XL_TEXTS }, seed, "", async (source, folder) => {
     const stored = await openSafetensors(`${folder}/conditions.safetensors`);
     const vocabulary = JSON.parse(await Deno.readTextFile(`${source}/tokenizer/vocab.json`));
     const end = vocabulary["<|endoftext|>"];

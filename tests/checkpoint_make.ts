@@ -71,6 +71,45 @@ export const TINY_UNET = {
   cross_attention_dim: 24,
 };
 
+/** A UNet like SDXL's with few channels. */
+export const XL_UNET = {
+  ...TINY_UNET,
+  sample_size: 16,
+  down_block_types: ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
+  up_block_types: ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
+  block_out_channels: [16, 16, 32],
+  transformer_layers_per_block: [1, 2, 3],
+  attention_head_dim: [2, 4, 8],
+  use_linear_projection: true,
+  addition_embed_type: "text_time",
+  addition_time_embed_dim: 8,
+  projection_class_embeddings_input_dim: 20 + 6 * 8,
+};
+
+/** A text encoder like SD 1.x's with few channels. */
+export const TINY_TEXT = {
+  architectures: ["CLIPTextModel"],
+  vocab_size: 100,
+  max_position_embeddings: 9,
+  hidden_size: 24,
+  intermediate_size: 40,
+  num_attention_heads: 4,
+  num_hidden_layers: 3,
+  hidden_act: "quick_gelu",
+};
+
+/** SDXL's two text encoders with few channels. */
+export const XL_TEXTS = [
+  { ...TINY_TEXT, hidden_size: 8, num_attention_heads: 2 },
+  {
+    ...TINY_TEXT,
+    architectures: ["CLIPTextModelWithProjection"],
+    hidden_size: 16,
+    hidden_act: "gelu",
+    projection_dim: 20,
+  },
+] as const;
+
 export const SCHEDULER = {
   num_train_timesteps: 1000,
   beta_start: 0.00085,
