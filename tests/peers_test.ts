@@ -1,4 +1,4 @@
-import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import { diffCutFeatures } from "../lib/cut/peers/diffcut.ts";
 import { anchorNodes, diffSeg } from "../lib/cut/peers/diffseg.ts";
 import { emerDiff, kMeans } from "../lib/cut/peers/emerdiff.ts";
@@ -6,7 +6,9 @@ import { nearestLayer } from "../lib/cut/peers/layer.ts";
 import { secondEigenvector } from "../lib/cut/peers/second_eigen.ts";
 import { segmentByPeer } from "../lib/cut/peers/segment.ts";
 import { symmetricEigen } from "../lib/cut/small_eigen.ts";
+import { UsageError } from "../lib/errors.ts";
 import { adjustedRand } from "../lib/eval/metrics.ts";
+import { FrameSegmenter } from "../lib/frame_segmenter.ts";
 import { uniform } from "../lib/random.ts";
 import { createCpuWalkDevice } from "../lib/walk/cpu/walk_device.ts";
 
@@ -206,4 +208,54 @@ Deno.test("nearestLayer() takes the nearest resolution, the finer of two", () =>
   assertEquals(nearestLayer(layers.slice(2), 32).resolution, 16);
   assertEquals(nearestLayer([layers[3]!, layers[0]!], 23).resolution, 64);
   assertEquals(nearestLayer([layers[2]!, layers[0]!], 32).resolution, 64);
+});
+
+/** A picture of soft blobs, moved by some pixels. */
+function blobs(index: number, shift: number) {
+  const [width, height] = [120, 80];
+  const data = new Uint8Array(width * height * 3);
+  for (let p = 0; p < width * height; p++) {
+    const [x, y] = [(p % width) - shift, Math.floor(p / width)];
+    const inside = [[30, 30, 18], [85, 45, 22]].map(([cx, cy, r]) => Math.hypot(x - cx!, y - cy!) < r!);
+    const colour = inside[0] ? [200, 60, 40] : inside[1] ? [40, 90, 210] : [150, 160, 150];
+    for (let c = 0; c < 3; c++) data[3 * p + c] = colour[c]!;
+  }
+  return { index, pts: index, width, height, data };
+}
+
+Deno.test("FrameSegmenter with a peer's method: ids stay with segments, both devices agree, PAMR follows", async () => {
+  for (const method of ["diffseg", "diffcut", "emerdiff"] as const) {
+    const firsts: Uint16Array[] = [];
+    for (const device of ["cpu", "webgpu"] as const) {
+      const segmenter = await FrameSegmenter.create({ method, device, grid: 32, refine: "pamr" });
+      try {
+        const first = await segmenter.segment(blobs(0, 0));
+        const again = await segmenter.segment(blobs(1, 0));
+        assertEquals(again.labels, first.labels, `${method} on ${device}`);
+        const moved = await segmenter.segment(blobs(2, 3));
+        // What the segments of the discs are called before and after.
+        for (const [x, y] of [[30, 30], [85, 45]] as const) {
+          const at = y * 120 + x;
+          if (method !== "emerdiff") {
+            assertEquals(moved.labels[at + 3], first.labels[at], `${method} on ${device}`);
+          }
+        }
+        assertEquals(first.stats.warm || moved.stats.warm, false);
+        firsts.push(first.labels);
+      } finally {
+        await segmenter.close();
+      }
+    }
+    const agreement = adjustedRand(firsts[0]!, firsts[1]!);
+    assert(agreement > 0.95, `${method}: ${agreement}`);
+  }
+});
+
+Deno.test("FrameSegmenter refuses the cut's settings with a peer's method", async () => {
+  const fails = (options: Parameters<typeof FrameSegmenter.create>[0], word: string) =>
+    assertRejects(() => FrameSegmenter.create({ device: "cpu", grid: 32, ...options }), UsageError, word);
+  await fails({ method: "diffseg", stop: "manc-ncut" }, "--stop does not apply to --method diffseg");
+  await fails({ method: "diffcut", maxSegments: 4 }, "--max-segments");
+  await fails({ method: "emerdiff", threshold: 0.4 }, "--threshold");
+  await fails({ method: "emerdiff", minArea: 0.1 }, "--min-area");
 });
