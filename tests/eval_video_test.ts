@@ -68,6 +68,60 @@ Deno.test("TruthScorer's AQ follows its definition on hand-made tracks", () => {
   assertAlmostEquals(lump.result().aq, 0.5);
 });
 
+Deno.test("TruthScorer's AQ and VC equal their definitions on 100 random videos", () => {
+  const seed = Math.floor(Math.random() * 1e9);
+  const random = uniform(seed);
+  for (let round = 0; round < 100; round++) {
+    const [w, h, frames] = [6, 5, 8 + Math.floor(4 * random())];
+    const draw = (count: number) =>
+      Uint16Array.from({ length: w * h }, () => 1 + Math.floor(count * random()));
+    const start = draw(4);
+    // Truth and labels change in few places, the labels' names more often.
+    let [truth, labels] = [start, start.map((id) => id % 3)];
+    const [truths, predicted]: [Uint16Array[], Uint16Array[]] = [[], []];
+    for (let t = 0; t < frames; t++) {
+      truth = truth.map((id) => random() < 0.03 ? 1 + Math.floor(4 * random()) : id);
+      labels = labels.map((id) => random() < 0.04 ? 7 : id);
+      truths.push(truth);
+      predicted.push(labels);
+    }
+    const ignore = round % 2 === 0 ? undefined : 2;
+    const scorer = new TruthScorer(w, h, ignore === undefined ? {} : { ignore });
+    predicted.forEach((map, t) => scorer.add(map, truths[t]!));
+    // All pixels of the video, as sets of numbers.
+    const tube = (maps: Uint16Array[], id: number) =>
+      new Set(
+        maps.flatMap((map, t) =>
+          [...map.keys()].filter((p) => map[p] === id && truths[t]![p] !== ignore).map((p) => t * w * h + p)
+        ),
+      );
+    const ids = (maps: Uint16Array[]) => [...new Set(maps.flatMap((map) => [...map]))];
+    const objects = ids(truths).filter((id) => id !== ignore).map((id) => tube(truths, id));
+    const tubes = ids(predicted).map((id) => tube(predicted, id)).filter(({ size }) => size > 0);
+    let sum = 0;
+    for (const object of objects) {
+      for (const other of tubes) {
+        const shared = object.intersection(other).size;
+        sum += shared * shared / object.union(other).size / object.size;
+      }
+    }
+    const message = `seed ${seed}, round ${round}`;
+    assertAlmostEquals(scorer.result().aq, sum / objects.length, 1e-9, message);
+    const windows: number[] = [];
+    for (let from = 0; from + 8 <= frames; from++) {
+      const constant = (maps: Uint16Array[]) =>
+        [...maps[0]!.keys()].filter((p) =>
+          maps.slice(from, from + 8).every((map) => map[p] === maps[from]![p])
+        );
+      const still = constant(truths).filter((p) => truths[from]![p] !== ignore);
+      const held = new Set(constant(predicted));
+      if (still.length > 0) windows.push(still.filter((p) => held.has(p)).length / still.length);
+    }
+    const mean = windows.reduce((a, b) => a + b, 0) / windows.length;
+    assertAlmostEquals(scorer.result().vc8, mean, 1e-9, message);
+  }
+});
+
 Deno.test("TruthScorer's J&F matches once a sequence and follows DAVIS' conventions", () => {
   const [w, h] = [60, 40];
   const left: [number, number, number, number, number] = [2, 5, 5, 20, 30];
