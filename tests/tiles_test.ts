@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
+import { rowGram } from "../lib/cut/blocks.ts";
 import { gaussian } from "../lib/random.ts";
 import { instantiateTiles } from "../lib/walk/cpu/tile_module.ts";
 import { type Region, TileMemory } from "../lib/walk/cpu/tiles.ts";
@@ -115,5 +116,21 @@ Deno.test("the CPU's walk applies words, forms powers and hands out a copy of it
     }
   } finally {
     await device.close();
+  }
+});
+
+Deno.test("rowGram() is the product of all pairs of rows, symmetric to the last bit", () => {
+  const seed = freshSeed();
+  for (const [m, n] of [[1, 1], [5, 130], [131, 7], [200, 517]] as const) {
+    const x = gaussian(m * n, seed + m);
+    const found = rowGram(x, m, n);
+    for (let i = 0; i < m; i++) {
+      for (let j = 0; j <= i; j++) {
+        let sum = 0;
+        for (let k = 0; k < n; k++) sum += x[i * n + k]! * x[j * n + k]!;
+        assertLessOrEqual(Math.abs(found[i * m + j]! - sum), 3e-6 * n, `(${i}, ${j}) of ${m}, seed ${seed}`);
+        assertEquals(found[i * m + j], found[j * m + i], `seed ${seed}`);
+      }
+    }
   }
 });

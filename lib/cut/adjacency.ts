@@ -10,6 +10,7 @@
  */
 import { backward, forward } from "../walk/tally.ts";
 import type { Walk } from "../walk/walk.ts";
+import { rowGram } from "./blocks.ts";
 import type { Split } from "./sweep.ts";
 
 /** A segment's sweep: the nodes in the order of its eigenvector, and where it may be cut. */
@@ -108,12 +109,12 @@ export class DenseGram implements Adjacency {
     const { matrix, n, scale } = this;
     const m = nodes.length;
     this.spent += m * m / n;
-    const out = new Float64Array(m * m);
-    for (let i = 0; i < m; i++) {
-      for (let j = 0; j <= i; j++) {
-        const [a, b] = [nodes[i]!, nodes[j]!];
-        const value = dotRow(matrix, a * n, matrix, b * n, n) * (scale ? scale[a]! * scale[b]! : 1);
-        out[i * m + j] = out[j * m + i] = value;
+    const rows = new Float32Array(m * n);
+    nodes.forEach((node, i) => rows.set(matrix.subarray(node * n, (node + 1) * n), i * n));
+    const out = rowGram(rows, m, n);
+    if (scale) {
+      for (let i = 0; i < m; i++) {
+        for (let j = 0; j < m; j++) out[i * m + j]! *= scale[nodes[i]!]! * scale[nodes[j]!]!;
       }
     }
     return Promise.resolve(out);

@@ -36,6 +36,24 @@ export function gram(x: Float32Array, n: number, r: number): Float64Array {
   return out;
 }
 
+/** Rows of a block that are multiplied with all others at a time. */
+const ROWS = 128;
+
+/** X·Xᵀ of the rows of a wide block `[m, n]`, `[m, m]`, full. Sums are float32 over parts of the row. */
+export function rowGram(x: Float32Array, m: number, n: number): Float64Array {
+  const out = new Float64Array(m * m);
+  const rows = memory.matrix(x, m, n);
+  for (let from = 0; from < m; from += ROWS) {
+    const count = Math.min(ROWS, m - from);
+    const panels = memory.rowsAsPanels(rows, from, count);
+    const product = memory.multiply(rows, false, panels);
+    memory.write(product, out, m, from);
+    for (const region of [panels, product]) memory.free(region);
+  }
+  memory.free(rows);
+  return out;
+}
+
 /** X·W, W given by columns as rows of `w` `[s, r]`; the result is `[n, s]`. */
 export function combine(
   x: Float32Array,

@@ -169,8 +169,22 @@ export class TileMemory {
     return panels;
   }
 
+  /** Rows `from` to `from + count` of a matrix, each as a column. */
+  rowsAsPanels({ at, columns, stride }: TileMatrix, from: number, count: number): Panels {
+    const panels = this.emptyPanels(columns, count);
+    const { numbers } = this;
+    const height = padded(columns);
+    numbers.fill(0, panels.at, panels.at + panels.length);
+    for (let j = 0; j < count; j++) {
+      const target = panels.at + Math.floor(j / PANEL) * height * PANEL + j % PANEL;
+      const source = at + (from + j) * stride;
+      for (let k = 0; k < columns; k++) numbers[target + k * PANEL] = numbers[source + k]!;
+    }
+    return panels;
+  }
+
   /** Writes a block of vectors into a row-major array, rows `stride` apart from `start` on. */
-  write({ at, rows, columns }: Panels, out: Float32Array, stride = columns, start = 0): void {
+  write({ at, rows, columns }: Panels, out: Float32Array | Float64Array, stride = columns, start = 0): void {
     const { numbers } = this;
     const height = padded(rows);
     for (let column = 0; column < columns; column += PANEL) {
