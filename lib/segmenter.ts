@@ -234,10 +234,13 @@ export class Segmenter {
   }
 
   #submit(frame: Frame): Promise<SegmentedFrame> {
-    if (this.#failure) return Promise.reject(this.#failure);
     const pending = Promise.withResolvers<SegmentedFrame>();
     // Whoever waits for it sees the error; until then it must not end the process.
     pending.promise.catch(() => {});
+    if (this.#failure) {
+      pending.reject(this.#failure);
+      return pending.promise;
+    }
     this.#pending.push(pending);
     const whole = frame.data.byteLength === frame.data.buffer.byteLength;
     const { index, pts, width, height } = frame;

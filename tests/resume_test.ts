@@ -36,7 +36,6 @@ for (
     { output: "out.mp4", labels: "l.mkv", all: false },
     { output: "out.mp4", labels: "l.npy", all: true },
     { output: "out.mkv", labels: "l%04d.png", all: true },
-    { output: "out.mov", labels: "l.mkv", all: true },
     { output: "p%04d.png", labels: "l.npy", all: false },
   ]
 ) {
@@ -85,7 +84,7 @@ for (
 
 Deno.test("--resume carries ids on: labels are those of a run that was not killed", () =>
   inFolder(async (folder) => {
-    await clip(folder, "96x64", 3);
+    await clip(folder, "96x64", 2.5);
     // Cold frames do not depend on what came before, so what ids depend on alone is left to differ.
     const args = [`${folder}/clip.mp4`, "--device", "cpu", "--grid", "32", "--no-warm-start"];
     const outputs = (prefix: string) => [
@@ -94,7 +93,7 @@ Deno.test("--resume carries ids on: labels are those of a run that was not kille
     ];
     const whole = await walkcut(folder, [...args, ...outputs("a"), "-q"]);
     assertEquals([whole.code, whole.stderr], [0, ""]);
-    await killedRun(folder, [...args, ...outputs("b")], 20, false);
+    await killedRun(folder, [...args, ...outputs("b")], 16, false);
     const { code, stderr } = await walkcut(folder, [...args, ...outputs("b"), "--resume"]);
     assertEquals(code, 0, stderr);
     assertMatch(stderr, /goes on after the \d+ frames that are done/);
