@@ -1,33 +1,12 @@
-// Product with a block of vectors:  C (+)= scale · op(A) · B,  op(A) = A or Aᵀ.
+// Product with a wide block of vectors, or with another matrix (see `multiply_types.wgsl`).
 //
-// A is a band of rows of the walk's matrix, B and C are blocks of vectors or
-// bands of another matrix. Rows of C come in multiples of 64, its columns and the
-// summed length in multiples of 32: matrices and blocks are padded with zeros, so
-// no bound is checked here.
+// Rows of C come in multiples of 64, its columns and the summed length in multiples of
+// 32: matrices and blocks are padded with zeros, so no bound is checked here.
 //
-// Bindings: 0 sizes; 1 A; 2 B; 3 C. `Left`, `Right` and `Result` (f32 or f16) are
-// put before this text; sums are f32.
+// Bindings: those of `multiply_types.wgsl`.
 // Workgroup: 128 threads make a 64×32 tile of C, 4×4 values a thread, in steps of
 // 32 of the summed index. Dispatch: (columns/32, rows/64).
 // Cost: 2·rows·columns·inner operations; A is read columns/32 times.
-
-struct Sizes {
-  inner: u32,        // length of the sum
-  leftStride: u32,   // row length of A, in vec4
-  leftColumn: u32,   // first column of A in use, in values
-  rightStride: u32,  // row length of B and C, in vec4
-  rightRow: u32,     // first row of B in use
-  resultRow: u32,    // first row of C written
-  accumulate: u32,   // 1: add to C
-  scale: f32,
-}
-
-override transposed: bool = false;
-
-@group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read> left: array<vec4<Left>>;
-@group(0) @binding(2) var<storage, read> right: array<vec4<Right>>;
-@group(0) @binding(3) var<storage, read_write> result: array<vec4<Result>>;
 
 // [32 of the sum][64 rows] and [32 of the sum][32 columns], in vec4.
 var<workgroup> leftTile: array<vec4f, 512>;
@@ -82,12 +61,4 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   write(at + sizes.rightStride, sum1);
   write(at + 2u * sizes.rightStride, sum2);
   write(at + 3u * sizes.rightStride, sum3);
-}
-
-fn write(at: u32, sum: vec4f) {
-  var value = sizes.scale * sum;
-  if (sizes.accumulate == 1u) {
-    value += vec4f(result[at]);
-  }
-  result[at] = vec4<Result>(value);
 }

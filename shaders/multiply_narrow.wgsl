@@ -1,30 +1,13 @@
-// Product with up to four vectors:  C (+)= scale · op(A) · B,  op(A) = A or Aᵀ.
+// Product with up to four vectors (see `multiply_types.wgsl`), one vec4 a row, all f32.
 //
 // The tile of `multiply.wgsl` would compute 32 columns for the one that is wanted;
-// this one is bound by reading A once.
+// this one is bound by reading A once. All columns of A are in use.
 //
-// Bindings: 0 sizes; 1 A, a band of rows; 2 B, four values a row; 3 C likewise.
-// `Left` (f32 or f16) is put before this text.
+// Bindings: those of `multiply_types.wgsl`.
 // Workgroup: 128 threads. Plain: 4 rows of C, all threads share the sum.
 // Transposed: 32 rows of C (8 groups of 4 columns of A), 16 threads share the sum.
 // Dispatch: rows/4 or rows/32 workgroups.
 // Cost: 8·rows·inner operations; A is read once.
-
-struct Sizes {
-  inner: u32,        // length of the sum
-  leftStride: u32,   // row length of A, in vec4
-  rightRow: u32,     // first row of B in use
-  resultRow: u32,    // first row of C written
-  accumulate: u32,   // 1: add to C
-  scale: f32,
-}
-
-override transposed: bool = false;
-
-@group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read> left: array<vec4<Left>>;
-@group(0) @binding(2) var<storage, read> right: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> result: array<vec4f>;
 
 // Partial sums, four rows of C a thread.
 var<workgroup> parts: array<vec4f, 512>;
@@ -73,11 +56,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     workgroupBarrier();
   }
   if (thread < last * 4u) {
-    let at = sizes.resultRow + group.x * last * 4u + thread;
-    var value = sizes.scale * parts[thread];
-    if (sizes.accumulate == 1u) {
-      value += result[at];
-    }
-    result[at] = value;
+    write(sizes.resultRow + group.x * last * 4u + thread, parts[thread]);
   }
 }

@@ -8,6 +8,7 @@ import attentionCode from "../../../shaders/attention.wgsl" with { type: "text" 
 import convertCode from "../../../shaders/convert.wgsl" with { type: "text" };
 import multiplyCode from "../../../shaders/multiply.wgsl" with { type: "text" };
 import multiplyNarrowCode from "../../../shaders/multiply_narrow.wgsl" with { type: "text" };
+import multiplyTypesCode from "../../../shaders/multiply_types.wgsl" with { type: "text" };
 import type { PipelineSource } from "./device.ts";
 
 /** How numbers are stored; they are always summed as f32. */
@@ -29,24 +30,33 @@ export function withTypes(code: string, types: Readonly<Record<string, Precision
   return enable + aliases.join("") + code;
 }
 
+/** What A, B and C of a product are stored as. */
+export interface ProductTypes {
+  readonly left: Precision;
+  readonly right: Precision;
+  readonly result: Precision;
+}
+
 /** C (+)= op(A)·B with wide blocks. */
-export function multiplySource(
-  types: { readonly left: Precision; readonly right: Precision; readonly result: Precision },
-  transposed: boolean,
-): PipelineSource {
-  return {
-    label: `multiply ${types.left} ${types.right} ${types.result}`,
-    code: withTypes(multiplyCode, { Left: types.left, Right: types.right, Result: types.result }),
-    entryPoint: "main",
-    constants: { transposed: Number(transposed) },
-  };
+export function multiplySource(types: ProductTypes, transposed: boolean): PipelineSource {
+  return productSource("multiply", multiplyCode, types, transposed);
 }
 
 /** C (+)= op(A)·B with four columns. */
 export function multiplyNarrowSource(left: Precision, transposed: boolean): PipelineSource {
+  const types = { left, right: "f32", result: "f32" } as const;
+  return productSource("multiply narrow", multiplyNarrowCode, types, transposed);
+}
+
+function productSource(
+  name: string,
+  code: string,
+  { left, right, result }: ProductTypes,
+  transposed: boolean,
+): PipelineSource {
   return {
-    label: `multiply narrow ${left}`,
-    code: withTypes(multiplyNarrowCode, { Left: left }),
+    label: `${name} ${left} ${right} ${result}`,
+    code: withTypes(multiplyTypesCode + code, { Left: left, Right: right, Result: result }),
     entryPoint: "main",
     constants: { transposed: Number(transposed) },
   };

@@ -122,18 +122,17 @@ export class GpuMatrix {
       const resultRow = transposed ? 0 : band.row;
       const accumulate = Number(transposed && band.row > 0);
       const rows = transposed ? this.size : band.rows;
-      const uniform = narrow
-        ? recorder.uniform([inner, this.size / 4, rightRow, resultRow, accumulate, scale])
-        : recorder.uniform([
-          inner,
-          this.size / 4,
-          0,
-          block.width / 4,
-          rightRow,
-          resultRow,
-          accumulate,
-          scale,
-        ]);
+      const stride = block.width / 4;
+      const uniform = recorder.uniform([
+        inner,
+        this.size / 4,
+        0,
+        stride,
+        rightRow,
+        resultRow,
+        accumulate,
+        scale,
+      ]);
       const bindings = { 0: uniform, 1: band.buffer, 2: block.buffer, 3: result.buffer };
       if (groups && !narrow && this.bands.length === 1) {
         recorder.dispatchIndirect(pipeline, bindings, groups, 0);
