@@ -1,4 +1,5 @@
-import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
+import { assertEquals, assertLessOrEqual, assertRejects } from "@std/assert";
+import { WalkcutError } from "../lib/errors.ts";
 import { rowGram } from "../lib/cut/blocks.ts";
 import { gaussian } from "../lib/random.ts";
 import { instantiateTiles } from "../lib/walk/cpu/tile_module.ts";
@@ -110,10 +111,14 @@ Deno.test("the CPU's walk applies words, forms powers and hands out a copy of it
       (await walk.dense()).fill(0);
       assertEquals(await walk.dense(), matrix);
       walk.release();
-      let refused = false;
-      await Promise.resolve().then(() => walk.dense()).catch(() => refused = true);
-      assert(refused);
+      await assertRejects(() => Promise.resolve().then(() => walk.dense()), TypeError, "released");
     }
+    const walk = await device.fromDense(new Float32Array(4).fill(0.5), 2);
+    const short = { block: new Float32Array(3), columns: 2, word: "n" };
+    await assertRejects(() => walk.products([short]), RangeError, "4 values: current length is 3");
+    const unknown = { block: new Float32Array(4), columns: 2, word: "nx" };
+    await assertRejects(() => walk.products([unknown]), TypeError, "x is neither");
+    await assertRejects(() => device.fromDense(new Float32Array(5), 2), WalkcutError, "4 numbers: 5");
   } finally {
     await device.close();
   }

@@ -3,6 +3,37 @@
  *
  * @module
  */
+import { WalkcutError } from "../errors.ts";
+import type { Product } from "./walk.ts";
+
+/**
+ * Checks a product before it is computed.
+ * @throws {RangeError} a block that is not `[n, columns]`.
+ * @throws {TypeError} an operator that is neither n nor t.
+ */
+export function checkProduct({ block, columns, word }: Product, n: number): void {
+  if (block.length !== n * columns) {
+    throw new RangeError(
+      `Cannot multiply: a block of ${columns} columns must have ${
+        n * columns
+      } values: current length is ${block.length}`,
+    );
+  }
+  const unknown = [...word].find((letter) => letter !== "n" && letter !== "t");
+  if (unknown !== undefined) {
+    throw new TypeError(`Cannot apply an operator: ${unknown} is neither n nor t`);
+  }
+}
+
+/**
+ * Checks a dense matrix before it becomes a walk.
+ * @throws {WalkcutError} another number of values than n².
+ */
+export function checkMatrix(matrix: Float32Array, n: number): void {
+  if (matrix.length !== n * n) {
+    throw new WalkcutError({ what: `A walk of ${n} nodes needs ${n * n} numbers`, found: matrix.length });
+  }
+}
 
 /** Puts blocks of `n` rows side by side. */
 export function joinBlocks(

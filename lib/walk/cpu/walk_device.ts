@@ -10,7 +10,7 @@
 import type * as Ort from "onnxruntime-web";
 import type { AttentionLayer } from "../../features/network.ts";
 import { loadRuntime } from "../../features/runtime.ts";
-import { joinBlocks, takeColumns } from "../block.ts";
+import { checkMatrix, checkProduct, joinBlocks, takeColumns } from "../block.ts";
 import { aggregateWalk, levelsOf } from "../reference.ts";
 import type { Product, Walk, WalkDevice } from "../walk.ts";
 import { attentionGraph, fitsGraph, keysName, queriesName } from "./attention_graph.ts";
@@ -57,8 +57,10 @@ class CpuWalkDevice implements WalkDevice {
     return this.#hold(p!.data as Float32Array<ArrayBuffer>, n);
   }
 
-  fromDense(matrix: Float32Array<ArrayBuffer>, n: number): Promise<Walk> {
-    return Promise.resolve(this.#hold(matrix, n));
+  // deno-lint-ignore require-await -- a matrix of the wrong size rejects, as on the GPU
+  async fromDense(matrix: Float32Array<ArrayBuffer>, n: number): Promise<Walk> {
+    checkMatrix(matrix, n);
+    return this.#hold(matrix, n);
   }
 
   async close(): Promise<void> {
@@ -98,7 +100,9 @@ class CpuWalk implements Walk {
   }
 
   /** Blocks of equal words are multiplied together, so that P is read once for them. */
-  products(list: readonly Product[]): Promise<Float32Array<ArrayBuffer>[]> {
+  // deno-lint-ignore require-await -- what is wrong with a product rejects, as on the GPU
+  async products(list: readonly Product[]): Promise<Float32Array<ArrayBuffer>[]> {
+    for (const product of list) checkProduct(product, this.n);
     const results = new Array<Float32Array<ArrayBuffer>>(list.length);
     const words = new Map<string, number[]>();
     list.forEach(({ word }, i) => words.set(word, [...words.get(word) ?? [], i]));
@@ -115,7 +119,7 @@ class CpuWalk implements Walk {
         at += widths[k]!;
       }
     }
-    return Promise.resolve(results);
+    return results;
   }
 
   dense(): Promise<Float32Array<ArrayBuffer>> {

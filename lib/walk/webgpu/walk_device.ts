@@ -6,6 +6,7 @@
 import { DeviceError, WalkcutError } from "../../errors.ts";
 import type { AttentionLayer, TensorData } from "../../features/network.ts";
 import { axisShares, type Level, levelsOf } from "../reference.ts";
+import { checkMatrix, checkProduct } from "../block.ts";
 import type { Product, Walk, WalkDevice } from "../walk.ts";
 import type { Counters, Gpu } from "./device.ts";
 import {
@@ -89,9 +90,7 @@ export class WebGpuWalkDevice implements WalkDevice {
 
   /** A walk from a dense matrix. In f16, entries are scaled by what the largest allows. */
   async fromDense(matrix: Float32Array<ArrayBuffer>, n: number): Promise<WebGpuWalk> {
-    if (matrix.length !== n * n) {
-      throw new WalkcutError({ what: `A walk of ${n} nodes needs ${n * n} numbers`, found: matrix.length });
-    }
+    checkMatrix(matrix, n);
     const dense = this.#matrix(n, "f32", 1, "walk");
     const recorder = new Recorder(this.gpu, "upload of the walk");
     for (const band of dense.bands) {
@@ -202,6 +201,7 @@ export class WebGpuWalk implements Walk {
   /** @throws {DeviceError} the device failed since the last call. */
   async products(list: readonly Product[]): Promise<Float32Array<ArrayBuffer>[]> {
     if (list.length === 0) return [];
+    for (const product of list) checkProduct(product, this.n);
     const recorder = new Recorder(this.gpu, "products");
     const widths = list.map((product) => {
       const block = this.#upload(recorder, product);
@@ -223,12 +223,9 @@ export class WebGpuWalk implements Walk {
   recordWord(recorder: Recorder, word: string, block: Block, groups?: GPUBuffer, target?: Block): Block {
     let current = block;
     [...word].forEach((letter, i) => {
-      if (letter !== "n" && letter !== "t") {
-        throw new TypeError(`Cannot apply an operator: ${letter} is neither n nor t`);
-      }
       const last = i === word.length - 1 ? target : undefined;
       const next = last ?? this.newBlock(recorder, block.width, "product");
-      this.matrix.recordProduct(recorder, letter, current, next, groups);
+      this.matrix.recordProduct(recorder, letter as "n" | "t", current, next, groups);
       current = next;
     });
     return current;
@@ -314,13 +311,6 @@ export class WebGpuWalk implements Walk {
   }
 
   #upload(recorder: Recorder, { block, columns }: Product): Block {
-    if (block.length !== this.n * columns) {
-      throw new RangeError(
-        `Cannot multiply: a block of ${columns} columns must have ${
-          this.n * columns
-        } values: current length is ${block.length}`,
-      );
-    }
     const target = this.newBlock(recorder, columns, "factor of a product");
     const { size } = this.matrix;
     const exact = target.width === columns && size === this.n;
