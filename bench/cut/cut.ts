@@ -10,11 +10,10 @@ import { UsageError } from "../../lib/errors.ts";
 import { adjustedRand } from "../../lib/eval/metrics.ts";
 import { chooseGpu } from "../../lib/walk/choose_gpu.ts";
 import { createCpuWalkDevice } from "../../lib/walk/cpu/walk_device.ts";
-import type { WalkDevice } from "../../lib/walk/walk.ts";
-import { createWebGpuWalkDevice, WebGpuWalkDevice } from "../../lib/walk/webgpu/walk_device.ts";
+import { createWebGpuWalkDevice } from "../../lib/walk/webgpu/walk_device.ts";
 import { type Limits, limitsOf, measure, type Measured } from "./measure.ts";
 import { type Peer, type PeerResult, PEERS, runPeers } from "./peers.ts";
-import { type WalkPair, walksOf } from "./walks.ts";
+import { walksOf } from "./walks.ts";
 
 const USAGE = `usage: cut [FILE …] [options]
 
@@ -90,9 +89,13 @@ async function onDevice(kind: "cpu" | "webgpu", settings: Settings): Promise<Row
       const limits = await limitsOf(device, pairs[0]!);
       for (const steps of settings.steps) {
         for (const pair of pairs) {
-          const row = await measured(device, pair, steps, limits, settings);
-          rows.push(row);
-          for (const run of row.runs) console.log(line(row, run));
+          const runs = await measure(device, pair, steps, settings.repeats);
+          const ours = { n, steps, source: pair.source, device: device.kind, limits, runs };
+          for (const run of runs) console.log(line(ours, run));
+          const peers = device.kind === "webgpu" || settings.peers.length === 0
+            ? []
+            : await runPeers(pair, steps, settings.peers, settings.python);
+          rows.push({ ...ours, peers });
         }
       }
       const { bandwidth, arithmetic } = limits;
@@ -108,22 +111,7 @@ async function onDevice(kind: "cpu" | "webgpu", settings: Settings): Promise<Row
   return rows;
 }
 
-async function measured(
-  device: WalkDevice,
-  pair: WalkPair,
-  steps: number,
-  limits: Limits,
-  { repeats, peers, python }: Settings,
-): Promise<Row> {
-  const runs = await measure(device, pair, steps, repeats);
-  const { n, source } = pair;
-  const beside = device instanceof WebGpuWalkDevice || peers.length === 0
-    ? []
-    : await runPeers(pair, steps, peers, python);
-  return { n, steps, source, device: device.kind, limits, runs, peers: beside };
-}
-
-function line({ n, steps, source, limits }: Row, run: Measured): string {
+function line({ n, steps, source, limits }: Omit<Row, "peers">, run: Measured): string {
   const share = (floor: number) => `${(100 * floor / run.ms).toFixed(0)} %`;
   const stages = Object.entries(run.stages).map(([stage, ms]) => `${stage} ${ms.toFixed(1)}`).join(", ");
   const cells = [
