@@ -183,11 +183,13 @@ async function sceneRows({ seeds, seconds, device }: Settings, cache: Cache): Pr
   return rows as unknown as Section["rows"];
 }
 
-/** Means of the numbers of rows of the same name. */
+/** Means of the numbers of rows of the same name; of those that have a number, which a short VC may lack. */
 function meanRow(rows: readonly StreamRow[]): StreamRow {
   const keys = Object.keys(rows[0]!) as (keyof StreamRow)[];
-  const entries = keys.filter((key) => key !== "name")
-    .map((key) => [key, rows.reduce((sum, row) => sum + (row[key] as number), 0) / rows.length]);
+  const entries = keys.filter((key) => key !== "name").map((key) => {
+    const numbers = rows.map((row) => row[key]).filter((value) => Number.isFinite(value)) as number[];
+    return [key, numbers.reduce((sum, value) => sum + value, 0) / numbers.length];
+  });
   return { ...Object.fromEntries(entries), name: rows[0]!.name } as StreamRow;
 }
 

@@ -45,7 +45,13 @@ const TEXTS: Readonly<Record<SectionName, readonly [title: string, text: string]
   methods: [
     "Methods",
     "One fixed setting each. diffseg, diffcut and the masks of emerdiff run on the same network as ours, with\n" +
-    "their published parameters; the others are those of scikit-image. Boundary F with a tolerance of 2 px.",
+    "their published parameters; the others are those of scikit-image. Boundary F with a tolerance of 2 px.\n\n" +
+    "What is recognisable of the published methods: DiffSeg cuts even surfaces into bands and patches, as maps of\n" +
+    "attention that lie apart do not merge; there are many more of them than on Stable Diffusion, because the\n" +
+    "embedded network's attention ends at some distance. DiffCut finds few, large segments, and joins what is\n" +
+    "alike across the picture; it has no values to attend to here, so the mean of the queries stands in for the\n" +
+    "layer's output (rows of P in its place gave hundreds of segments). EmerDiff's K = 30 masks are K-means\n" +
+    "clusters, cut finer than objects, as in its first step; its second, generation, is left out.",
   ],
   grid: ["Nodes a side", "Ours with 32² and 64² nodes."],
   walk: ["Steps of the walk", "Ours with P^k."],
@@ -53,7 +59,8 @@ const TEXTS: Readonly<Record<SectionName, readonly [title: string, text: string]
   clips: [
     "Clips, without truth",
     "Each frame from the last one's state (warm) or afresh (cold), with ids by the tracker or by overlap with\n" +
-    "the last frame alone. TC: labels moved along by block matching; VC and flicker: pixels at rest.",
+    "the last frame alone. TC: labels moved along by block matching; VC and flicker: pixels at rest, with nothing\n" +
+    "moving beside them.",
   ],
   scenes: ["Sample scenes, with truth", "The same on scenes of graded difficulty, mean over seeds."],
 };
@@ -98,8 +105,8 @@ function pageOf(results: Results): string {
 /** A section's rows as a table of Markdown. */
 export function tableOf({ rows }: Section): string {
   const shown = Object.keys(COLUMNS).filter((key) => rows.some((row) => typeof row[key] === "number"));
-  const cell = (value: string | number | undefined, key: string) =>
-    typeof value !== "number" ? "–" : value.toFixed(COLUMNS[key]![1]);
+  const cell = (value: unknown, key: string) =>
+    typeof value === "number" && Number.isFinite(value) ? value.toFixed(COLUMNS[key]![1]) : "–";
   const lines = rows.map((row) => [String(row.name), ...shown.map((key) => cell(row[key], key))]);
   return [["", ...shown.map((key) => COLUMNS[key]![0])], ["---", ...shown.map(() => "---:")], ...lines]
     .map((cells) => `| ${cells.join(" | ")} |\n`).join("");

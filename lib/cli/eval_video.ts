@@ -219,6 +219,7 @@ async function tellVideo(
     put("VC8 (pixels at rest)", steady.vc8);
     put("VC16", steady.vc16);
     put("flicker (pixels at rest)", steady.flicker, 5);
+    put("share of pixels at rest", steady.rest);
   }
   const { frames } = (truth ?? steady)!;
   if (!values.quiet) writeStderr(`${name}, ${frames} frames\n${table(["measure", "value"], rows)}`);

@@ -10,7 +10,7 @@ import { UsageError } from "../errors.ts";
 import type { Frame } from "../source/frame.ts";
 import { assign } from "./assignment.ts";
 import { boundaries, boundaryScore, davisTolerance, spread } from "./boundary.ts";
-import { BLOCK, blockFlow, type Luma, luma } from "./flow.ts";
+import { BLOCK, blockFlow, type Flow, type Luma, luma } from "./flow.ts";
 import { type Labels, type Overlap, overlap } from "./metrics.ts";
 
 /** Windows of video consistency, in frames. */
@@ -21,7 +21,7 @@ const PROPOSALS = 20;
 const FOLLOWED = 0.5;
 /** Difference from its motion-compensated past, in levels, above which a pixel counts as uncovered. */
 const UNCOVERED = 24;
-/** Change of brightness, in levels, up to which a pixel at rest counts as static. */
+/** Change of brightness, in levels, up to which all of a block at rest counts as static. */
 const STATIC = 10;
 
 /** What happened to one object of the truth. */
@@ -67,6 +67,8 @@ export interface SteadyScore {
   readonly vc16: number;
   /** Share of the pixels at rest whose id changes from one frame to the next. */
   readonly flicker: number;
+  /** Share of the pixels that are at rest, from one frame to the next. */
+  readonly rest: number;
 }
 
 interface Track {
@@ -361,6 +363,8 @@ export class SteadyScorer {
   readonly #union = new Map<number, number>();
   #last: { labels: Labels; luma: Luma } | undefined;
   #frames = 0;
+  /** Pairs of frames that were compared. */
+  #pairs = 0;
   #atRest = 0;
   #changed = 0;
 
@@ -386,6 +390,7 @@ export class SteadyScorer {
     if (!last || restart) {
       this.#consistency.add(() => false, () => false);
     } else {
+      this.#pairs++;
       const rest = this.#compare(last, now, labels);
       this.#consistency.add((p) => labels[p] === last.labels[p], (p) => rest[p] === 1);
     }
@@ -396,6 +401,7 @@ export class SteadyScorer {
   #compare(last: { labels: Labels; luma: Luma }, now: Luma, labels: Labels): Uint8Array<ArrayBuffer> {
     const [width, height] = [this.#width, this.#height];
     const flow = blockFlow(last.luma, now);
+    const calm = calmBlocks(last.luma, now, flow);
     const rest = new Uint8Array(width * height);
     const add = (map: Map<number, number>, id: number) => map.set(id, (map.get(id) ?? 0) + 1);
     for (let y = 0; y < height; y++) {
@@ -414,7 +420,7 @@ export class SteadyScorer {
         add(this.#union, id);
         if (id === before) add(this.#shared, id);
         else add(this.#union, before);
-        if (dx === 0 && dy === 0 && change <= STATIC) {
+        if (calm[block] === 1) {
           rest[p] = 1;
           this.#atRest++;
           if (id !== before) this.#changed++;
@@ -439,8 +445,37 @@ export class SteadyScorer {
       vc8: vc8!,
       vc16: vc16!,
       flicker: this.#changed / this.#atRest,
+      rest: this.#atRest / (this.#pairs * this.#width * this.#height),
     };
   }
+}
+
+/**
+ * Blocks at rest: neither they nor a block beside them moved or changed anywhere. Next to a moving thing some
+ * pixels look alike before and after although it is another thing that they show.
+ *
+ * @returns 1 where a block is at rest, `[rows, columns]`.
+ */
+function calmBlocks(then: Luma, now: Luma, { columns, rows, shift }: Flow): Uint8Array<ArrayBuffer> {
+  const still = new Uint8Array(columns * rows).fill(1);
+  for (let b = 0; b < still.length; b++) if (shift[2 * b] !== 0 || shift[2 * b + 1] !== 0) still[b] = 0;
+  for (let y = 0; y < now.height; y++) {
+    for (let x = 0; x < now.width; x++) {
+      const p = y * now.width + x;
+      if (Math.abs(now.data[p]! - then.data[p]!) > STATIC) {
+        still[Math.floor(y / BLOCK) * columns + Math.floor(x / BLOCK)] = 0;
+      }
+    }
+  }
+  return still.map((own, b) => {
+    const [column, row] = [b % columns, Math.floor(b / columns)];
+    for (let r = Math.max(0, row - 1); r <= Math.min(rows - 1, row + 1); r++) {
+      for (let c = Math.max(0, column - 1); c <= Math.min(columns - 1, column + 1); c++) {
+        if (still[r * columns + c] === 0) return 0;
+      }
+    }
+    return own;
+  });
 }
 
 /** Scores the labels of a whole scene against its truth, both `[height, width]` a frame. */
