@@ -126,6 +126,17 @@ class CpuWalk implements Walk {
     return Promise.resolve(this.memory.values(this.#held()));
   }
 
+  rowSquares(): Float32Array<ArrayBuffer> {
+    const { at, stride, columns } = this.#held();
+    const { numbers } = this.memory;
+    return Float32Array.from({ length: this.n }, (_, i) => {
+      const row = at + i * stride;
+      let sum = 0;
+      for (let j = row; j < row + columns; j++) sum += numbers[j]! * numbers[j]!;
+      return sum;
+    });
+  }
+
   power(k: number): Promise<Walk> {
     let square = this.#held();
     let result: TileMatrix | undefined;
