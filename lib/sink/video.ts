@@ -431,16 +431,20 @@ export class NutSink implements Sink<Picture> {
     if (!this.#options.claim && (status?.signal === "SIGPIPE" || /Broken pipe/.test(said))) {
       return new ClosedPipe();
     }
-    const failure = process.failure(`Cannot write ${this.output}`);
-    return /Unknown encoder|Unrecognized option|Option .* not found|Error splitting|Invalid argument|Incompatible pixel format/
-        .test(said) && this.#lastPts <= 0 && !/No space/.test(said)
-      ? new UsageError({
+    if (REFUSES.test(said) && !/No space|too large/.test(said)) {
+      return new UsageError({
         what: `ffmpeg refuses to encode ${this.output}`,
         found: process.lastError ?? "",
-      })
-      : failure;
+        advice: "check --codec, --preset, --pix-fmt and --ffmpeg-args",
+      });
+    }
+    return process.failure(`Cannot write ${this.output}`);
   }
 }
+
+/** Words by which ffmpeg says that it cannot begin with what it was asked for. */
+const REFUSES =
+  /Unknown encoder|Invalid encoder type|Unrecognized option|Option .* not found|Error splitting|Unknown pixel format|Incompatible pixel format|Error (initializing|while opening)|Could not write header/;
 
 function delay(ms: number): Promise<void> {
   return new Promise((resolve) => {

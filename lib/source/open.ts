@@ -206,7 +206,7 @@ async function openPipe(
     : sniff(head);
   const jpeg = content.demuxer === "jpeg_pipe" ? new JpegGuard() : undefined;
   const guard = content.demuxer === "yuv4mpegpipe" ? new Y4mGuard() : jpeg;
-  if (guard instanceof Y4mGuard) new Y4mGuard().see(head);
+  if (guard instanceof Y4mGuard) Y4mGuard.checkHeader(head);
   const args = pipeArgs(content, options.fps ?? DEFAULT_FPS);
   const described = await probeInput(ffmpeg, args, head);
   const probe = "probe" in described ? described.probe : undefined;
