@@ -109,7 +109,7 @@ function nut(pixelFormat: "rgb24" | "gray", bytes: number): Uint8Array<ArrayBuff
 }
 
 /** Gives each packet of damaged NUT the checksum of what it holds now. */
-function reseal(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+export function reseal(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   const sealed = bytes.slice();
   for (let at = sealed.indexOf(0x4e); at >= 0; at = sealed.indexOf(0x4e, at + 1)) {
     // A startcode is "N", a letter and six bytes; then the length, below 16,384 in two bytes at most.

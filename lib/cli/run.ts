@@ -135,7 +135,8 @@ export async function run(parts: RunParts): Promise<Totals> {
     // Ends what runs ahead, without waiting for it: it may be what stands still.
     segmented.return().catch(() => {});
     if (!(error instanceof ClosedPipe)) {
-      await abortAll(outlets, before + frames, error);
+      // What is refused was never begun: the frames that went into its pipe are nowhere.
+      await abortAll(outlets, error instanceof UsageError && before === 0 ? 0 : before + frames, error);
       throw error;
     }
     readerGone = true;
@@ -168,7 +169,7 @@ async function closeAll(outlets: readonly Outlet[], frames: number): Promise<str
     const failed = results.filter((result) => result.status === "rejected")
       .find(({ reason }) => !(reason instanceof ClosedPipe));
     if (failed) {
-      await abortAll(outlets, frames, failed.reason);
+      await abortAll(outlets, failed.reason instanceof UsageError ? 0 : frames, failed.reason);
       throw failed.reason;
     }
   }

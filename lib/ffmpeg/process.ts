@@ -125,7 +125,7 @@ export class FfmpegProcess {
     const errors = lines.filter(({ level }) => level === "error" || level === "fatal");
     // "Conversion failed!" and the like only repeat that something did.
     const telling = errors.filter(({ text }) =>
-      !/^(Conversion failed!|Error while filtering|Terminating)/.test(text)
+      !/^(Conversion failed!|Error while filtering|Error initializing output|Terminating)/.test(text)
     );
     return (telling.at(-1) ?? errors.at(-1) ?? lines.at(-1))?.text;
   }

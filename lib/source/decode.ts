@@ -20,8 +20,8 @@ const ENDS_EARLY =
 /** Bytes on their way to a decoder's stdin. */
 export interface Feed {
   readonly reader: ByteReader;
-  /** Looks at all bytes first; `end` is told when the last has passed. */
-  readonly guard?: { see(bytes: Uint8Array): void; end(): void };
+  /** Looks at all bytes first, and may say how many are good before those it throws at; `end` follows the last. */
+  readonly guard?: { see(bytes: Uint8Array): void; end(): void; readonly good?: number };
 }
 
 /** Settings of {@linkcode Decoder.start}. */
@@ -244,12 +244,18 @@ async function pumpInto(process: FfmpegProcess, feed: Feed): Promise<unknown> {
     for (;;) {
       const bytes = await feed.reader.some();
       if (!bytes) break;
-      feed.guard?.see(bytes);
+      let damage: { error: unknown } | undefined;
       try {
-        await process.write(bytes);
-      } catch {
-        return undefined; // It has all it wants, or has failed: its status says which.
+        feed.guard?.see(bytes);
+      } catch (error) {
+        damage = { error };
       }
+      try {
+        await process.write(damage ? bytes.slice(0, feed.guard?.good ?? 0) : bytes);
+      } catch {
+        return damage?.error; // It has all it wants, or has failed: its status says which.
+      }
+      if (damage) return damage.error;
     }
     feed.guard?.end();
     return undefined;

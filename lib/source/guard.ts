@@ -29,7 +29,8 @@ export function parseY4mHeader(line: string): Y4mHeader {
   const [magic, ...fields] = line.split(" ");
   if (magic !== "YUV4MPEG2") throw new UsageError({ what: "Not a Y4M header", found: line.slice(0, 40) });
   const value = (key: string) => fields.find((field) => field.startsWith(key))?.slice(1);
-  const [width, height] = [Number(value("W") ?? NaN), Number(value("H") ?? NaN)];
+  const side = (text = "") => /^\d{1,9}$/.test(text) ? Number(text) : NaN;
+  const [width, height] = [side(value("W")), side(value("H"))];
   if (!isFrameSize(width, height)) {
     throw new UsageError({ what: "Y4M: impossible frame size", found: `${value("W")}x${value("H")}` });
   }
@@ -73,6 +74,22 @@ export class Y4mGuard {
   #left = 0;
   #frameBytes = 0;
   #frames = 0;
+  #good = 0;
+
+  /**
+   * Looks at the beginning of a stream for an impossible header alone.
+   *
+   * @throws {UsageError} If there is one.
+   */
+  static checkHeader(head: Uint8Array): void {
+    const end = head.indexOf(10);
+    new Y4mGuard().see(end < 0 ? head : head.subarray(0, end + 1));
+  }
+
+  /** Bytes of those last seen that come before the damage that `see` has found: up to the last whole frame. */
+  get good(): number {
+    return this.#good;
+  }
 
   /**
    * Looks at the next bytes.
@@ -81,12 +98,16 @@ export class Y4mGuard {
    */
   see(bytes: Uint8Array): void {
     let at = 0;
+    this.#good = 0;
     while (at < bytes.length) {
       if (this.#state === "samples") {
         const step = Math.min(this.#left, bytes.length - at);
         this.#left -= step;
         at += step;
-        if (this.#left === 0) this.#state = "frame line";
+        if (this.#left === 0) {
+          this.#state = "frame line";
+          this.#good = at;
+        }
         continue;
       }
       const end = bytes.indexOf(10, at);
