@@ -7,6 +7,7 @@ import { WalkcutError } from "../lib/errors.ts";
 
 const BENCHES: Readonly<Record<string, () => Promise<{ main(args: string[]): Promise<void> | void }>>> = {
   cut: () => import("./cut/cut.ts"),
+  diffusion: () => import("./diffusion/diffusion.ts"),
   quality: () => import("./quality/quality.ts"),
   stream: () => import("./stream/stream.ts"),
 };

@@ -2,9 +2,9 @@
  * Compares float16 on WebGPU with float32 on the CPU for a UNet with SD 1.4's widths and random
  * weights, on a latent of 16×16.
  *
- *     deno run -A bench/diffusion/parity.ts
- *
  * Needs 4 GB on the disk of the temporary folder and 8 GB of main memory.
+ *
+ * @module
  */
 import { dimensionValues } from "../../lib/checkpoint/graph.ts";
 import { type Part, readManifest } from "../../lib/checkpoint/manifest.ts";
@@ -19,19 +19,23 @@ const SIDE = 16;
 const LEVELS = 4;
 const TOKENS = 77;
 const WIDTH = 768;
-const root = await Deno.makeTempDir({ prefix: "walkcut-parity-" });
-try {
-  const folder = await importRandom(root);
-  const { unet } = await readManifest(folder);
-  const names = ["eps", ...unet.layers.flatMap(({ name }) => [`${name}.to_q`, `${name}.to_k`])];
-  const gpu = await openGpu();
-  if (gpu === undefined) throw new Error("There is no WebGPU adapter to compare with");
-  const found = await run(folder, unet, names, { device: "webgpu", gpu: gpu.device });
-  gpu.close();
-  const expected = await run(folder, unet, names, { device: "cpu" });
-  for (const name of names) console.log(JSON.stringify(compare(name, found[name]!, expected[name]!)));
-} finally {
-  await Deno.remove(root, { recursive: true });
+
+/** Prints a line an output. */
+export async function parity(): Promise<void> {
+  const root = await Deno.makeTempDir({ prefix: "walkcut-parity-" });
+  try {
+    const folder = await importRandom(root);
+    const { unet } = await readManifest(folder);
+    const names = ["eps", ...unet.layers.flatMap(({ name }) => [`${name}.to_q`, `${name}.to_k`])];
+    const gpu = await openGpu();
+    if (gpu === undefined) throw new Error("There is no WebGPU adapter to compare with");
+    const found = await run(folder, unet, names, { device: "webgpu", gpu: gpu.device });
+    gpu.close();
+    const expected = await run(folder, unet, names, { device: "cpu" });
+    for (const name of names) console.log(JSON.stringify(compare(name, found[name]!, expected[name]!)));
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
 }
 
 /** All outputs of the UNet in `folder` on a device. */
