@@ -19,6 +19,7 @@ import {
 } from "./reference/dense.ts";
 import { freshSeed, randomWalkMatrix } from "./reference/graphs.ts";
 import { checkPartition } from "./reference/partition_check.ts";
+import { checkPrecision } from "./reference/precision_check.ts";
 import { pooled, realWalks } from "./reference/real_walk.ts";
 
 /** What float32, or a tie between two eigenvectors, may add to an NCut. */
@@ -171,4 +172,31 @@ Deno.test("cutFrame() partitions the walks of pictures as the dense recursion do
   if (agreements.length === 0) return;
   const mean = agreements.reduce((sum, v) => sum + v, 0) / agreements.length;
   assertLessOrEqual(0.99, mean, `picture ${from}: ${agreements}`);
+});
+
+Deno.test("cutWalk() keeps its precision with P in f32 and f16, and T exact where M is at hand", async () => {
+  const seed = freshSeed();
+  const n = 150;
+  const walk = { name: "points", n, matrix: randomWalkMatrix(n, seed, "points") };
+  const gpu = await openGpu();
+  assert(gpu, "no WebGPU adapter: install mesa-vulkan-drivers");
+  const devices = [
+    { precision: "f32", device: await createCpuWalkDevice() },
+    { precision: "f16", device: await createWebGpuWalkDevice(gpu, { precision: "f16" }) },
+  ];
+  for (const { precision, device } of devices) {
+    try {
+      for (const steps of [1, 3]) {
+        const { residual, ncut, total } = await checkPrecision(device, walk, steps);
+        const message = `seed ${seed}, ${precision}, k ${steps}`;
+        assertLessOrEqual(residual, precision === "f16" ? 3e-4 : 1e-4, message);
+        assertLessOrEqual(ncut, precision === "f16" ? 2e-4 : 1e-5, message);
+        const exact = device.kind === "cpu" && steps === 1;
+        assertLessOrEqual(total, exact ? 1e-5 : 3e-3, message);
+      }
+      if (device.kind === "webgpu") releaseBasis(gpu);
+    } finally {
+      await device.close();
+    }
+  }
 });

@@ -16,6 +16,14 @@ export interface Certificate {
   readonly residual: number;
 }
 
+/** What exact products say of a whole tree. */
+export interface Certificates {
+  /** One a cut, in order. */
+  readonly cuts: readonly Certificate[];
+  /** T of each leaf, as {@linkcode Certificate.total}. */
+  readonly totals: readonly number[];
+}
+
 /** A branch that was cut, and the positions of its leaves by part. */
 export interface CutLeaves {
   readonly branch: Branch;
@@ -39,7 +47,7 @@ export async function certify(
   labels: Uint16Array,
   leaves: number,
   diagonal: Float32Array,
-): Promise<Certificate[]> {
+): Promise<Certificates> {
   const n = tally.walk.n;
   const indicators = new Float32Array(n * leaves);
   for (let i = 0; i < n; i++) indicators[i * leaves + labels[i]!] = 1;
@@ -48,11 +56,11 @@ export async function certify(
     proposal.nodes.forEach((node, i) => vectors[node * cuts.length + c] = proposal.vector[i]!);
   });
   const adjacency = backward(steps) + forward(steps);
-  const [toLeaves, onVectors] = await tally.products([
+  const [toLeaves, onVectors = vectors] = await tally.products([
     { block: indicators, columns: leaves, word: adjacency },
-    { block: vectors, columns: cuts.length, word: adjacency },
+    ...(cuts.length > 0 ? [{ block: vectors, columns: cuts.length, word: adjacency }] : []),
   ]);
-  return judge(cuts, labels, leaves, diagonal, toLeaves!, onVectors!);
+  return judge(cuts, labels, leaves, diagonal, toLeaves!, onVectors);
 }
 
 /**
@@ -68,13 +76,14 @@ export function judge(
   diagonal: Float32Array,
   toLeaves: Float32Array,
   onVectors: Float32Array,
-): Certificate[] {
+): Certificates {
   const loops = new Float64Array(leaves);
   labels.forEach((leaf, i) => loops[leaf]! += diagonal[i]!);
   const between = leafWeights(toLeaves, labels, leaves);
-  return cuts.map(({ branch, left, right }, c) => {
-    const weight = (a: readonly number[], b: readonly number[]) =>
-      a.reduce((sum, i) => b.reduce((part, j) => part + between[i * leaves + j]!, sum), 0);
+  const weight = (a: readonly number[], b: readonly number[]) =>
+    a.reduce((sum, i) => b.reduce((part, j) => part + between[i * leaves + j]!, sum), 0);
+  const totals = Array.from(loops, (own, leaf) => Math.max(0, weight([leaf], [leaf]) - own) / 2);
+  const certificates = cuts.map(({ branch, left, right }, c) => {
     const cut = weight(left, right);
     const inner = [...left, ...right];
     const total = (weight(inner, inner) - inner.reduce((sum, leaf) => sum + loops[leaf]!, 0)) / 2;
@@ -84,6 +93,7 @@ export function judge(
       residual: residual(branch, inner, toLeaves, leaves, onVectors, cuts.length, c),
     };
   });
+  return { cuts: certificates, totals };
 }
 
 /** HᵀAH, `[K, K]`. */

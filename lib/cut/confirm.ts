@@ -10,7 +10,7 @@
  */
 import { backward, forward, type Tally } from "../walk/tally.ts";
 import { WalkGram } from "./adjacency.ts";
-import { type Certificate, certify, type CutLeaves } from "./certify.ts";
+import { type Certificate, type Certificates, certify, type CutLeaves } from "./certify.ts";
 import { ENOUGH_TRACE, type Factor } from "./factor.ts";
 import { FactorSolver, sweepRows } from "./factor_solver.ts";
 import { type Branch, branchesOf, cutsOf, grow, type GrowSettings, labelNodes, leavesOf } from "./grow.ts";
@@ -63,7 +63,7 @@ export interface Confirmed {
 export async function confirmTree(
   work: Confirmation,
   root: Branch,
-  first?: readonly Certificate[],
+  first?: Certificates,
 ): Promise<Confirmed> {
   const residuals = new Map<Branch, number>();
   const improved = new Set<Branch>();
@@ -74,12 +74,16 @@ export async function confirmTree(
     // What is certified already has other leaves now.
     first = undefined;
   }
-  for (let known = first;; known = undefined) {
+  for (let known = first, round = 0;; known = undefined, round++) {
     const open = cutsOf(root).filter(({ branch }) => !residuals.has(branch));
-    if (open.length === 0) break;
-    const certificates = known ?? await certificatesOf(work, root, open);
+    // The first round is for the leaves' T as well.
+    if (open.length === 0 && round > 0) break;
+    const { cuts: certificates, totals } = known ?? await certificatesOf(work, root, open);
     const weak: Branch[] = [];
-    const refuted: Branch[] = [];
+    const refuted = takeTotals(root, totals, work.settings).filter((leaf) => !improved.has(leaf));
+    // A leaf is asked again once.
+    for (const leaf of refuted) improved.add(leaf);
+    recertified += refuted.length;
     open.forEach(({ branch }, i) => {
       const exact = certificates[i]!;
       const { threshold } = takeCertificate(branch, exact, work.settings);
@@ -149,9 +153,21 @@ async function certificatesOf(
   { tally, steps, diagonal }: Confirmation,
   root: Branch,
   cuts: readonly CutLeaves[],
-): Promise<Certificate[]> {
+): Promise<Certificates> {
   const labels = labelNodes(root, tally.walk.n);
   return await certify(tally, steps, cuts, labels, leavesOf(root).length, diagonal);
+}
+
+/** Puts the exact T into the leaves; returns those that it would have cut. */
+function takeTotals(root: Branch, totals: readonly number[], settings: GrowSettings): Branch[] {
+  const leaves = leavesOf(root);
+  const room = settings.maxSegments === 0 || leaves.length < settings.maxSegments;
+  return leaves.filter((leaf, i) => {
+    const before = leaf.cost < leaf.threshold;
+    leaf.proposal = { ...leaf.proposal, total: totals[i]! };
+    leaf.threshold = thresholdOf(settings.stop, leaf.proposal, leaf.held?.split);
+    return room && !before && leaf.cost < leaf.threshold;
+  });
 }
 
 /** Cuts a segment by exact products, and what comes of it; returns the branches that were cut. */

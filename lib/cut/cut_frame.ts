@@ -6,7 +6,14 @@
 import { backward, forward, Tally } from "../walk/tally.ts";
 import type { Walk } from "../walk/walk.ts";
 import { COLD_RESIDUAL, confirmTree, WARM_RESIDUAL } from "./confirm.ts";
-import { continueFactor, ENOUGH_TRACE, type Factor, type HeldFactor, sketchFactor } from "./factor.ts";
+import {
+  continueFactor,
+  ENOUGH_TRACE,
+  type Factor,
+  type HeldFactor,
+  sketchFactor,
+  withDiagonal,
+} from "./factor.ts";
 import { FactorSolver } from "./factor_solver.ts";
 import { type Branch, branchesOf, cutsOf, grow, type GrowSettings, labelNodes, leavesOf } from "./grow.ts";
 import type { HeldTree } from "./held_tree.ts";
@@ -103,9 +110,11 @@ async function cutOnce(walk: Walk, settings: CutSettings, last: CutState | undef
   if (needsExact(settings) || solver === "auto" && last?.exact) {
     return await cutExactly(tally, settings, last);
   }
-  const factor = last?.factor
+  const estimated = last?.factor
     ? await continueFactor(tally, settings.steps, last.factor, age + 1)
     : await sketchFactor(tally, settings.steps);
+  const squares = settings.steps === 1 ? walk.rowSquares?.() : undefined;
+  const factor = squares ? withDiagonal(estimated, squares) : estimated;
   if (solver === "auto" && factor.traceShare < ENOUGH_TRACE) {
     return await cutExactly(tally, settings, last, factor.traceShare);
   }

@@ -114,6 +114,15 @@ export async function continueFactor(
   return { ...truncate(fresh, next.rank), renewed: true };
 }
 
+/** The factor with A_ii as it is, in place of what its probes estimate. */
+export function withDiagonal(factor: Factor, diagonal: Float32Array<ArrayBuffer>): Factor {
+  let held = 0;
+  for (const value of factor.rows) held += value * value;
+  let trace = 0;
+  for (const value of diagonal) trace += value;
+  return { ...factor, diagonal, traceShare: held / trace };
+}
+
 /** orth(Mᵀ·X), for X `[N, columns]` in the column space of M or of a walk like it. */
 async function rowBasis(
   tally: Tally,
