@@ -1,6 +1,6 @@
 import { assertEquals, assertLessOrEqual, assertRejects } from "@std/assert";
 import { WalkcutError } from "../lib/errors.ts";
-import { rowGram } from "../lib/cut/blocks.ts";
+import { deflate, gram, orthonormalise, rowGram } from "../lib/cut/blocks.ts";
 import { gaussian } from "../lib/random.ts";
 import { instantiateTiles } from "../lib/walk/cpu/tile_module.ts";
 import { type Region, TileMemory } from "../lib/walk/cpu/tiles.ts";
@@ -137,5 +137,38 @@ Deno.test("rowGram() is the product of all pairs of rows, symmetric to the last 
         assertEquals(found[i * m + j], found[j * m + i], `seed ${seed}`);
       }
     }
+  }
+});
+
+Deno.test("orthonormalise() gives orthonormal columns that span the block, and no more than it has", () => {
+  const seed = freshSeed();
+  for (const [n, r, rank] of [[1, 1, 1], [40, 12, 12], [300, 50, 20], [513, 64, 33], [20, 30, 20]] as const) {
+    // Directions graded over three powers of ten, mixed by random combinations.
+    const directions = gaussian(n * rank, seed + n);
+    const mix = gaussian(rank * r, seed + n + 1);
+    const x = new Float32Array(n * r);
+    for (let i = 0; i < n; i++) {
+      for (let a = 0; a < r; a++) {
+        let sum = 0;
+        for (let k = 0; k < rank; k++) {
+          sum += directions[i * rank + k]! * 10 ** (-3 * k / rank) * mix[k * r + a]!;
+        }
+        x[i * r + a] = sum;
+      }
+    }
+    const found = orthonormalise(x, n, r);
+    const message = `${n}×${r} of rank ${rank}, seed ${seed}`;
+    assertLessOrEqual(found.rank, rank + 1, message);
+    const inner = gram(found.basis, n, found.rank);
+    for (let a = 0; a < found.rank; a++) {
+      for (let b = 0; b < found.rank; b++) {
+        assertLessOrEqual(Math.abs(inner[a * found.rank + b]! - Number(a === b)), 1e-5, message);
+      }
+    }
+    const rest = x.slice();
+    deflate(rest, r, found.basis, n, found.rank);
+    const norm = (values: Float32Array) => Math.sqrt(values.reduce((sum, v) => sum + v * v, 0));
+    assertLessOrEqual(norm(rest) / norm(x), 1e-4, message);
+    assertEquals(orthonormalise(x, n, r, 1).rank, 1, message);
   }
 });

@@ -7,7 +7,6 @@
  * @module
  */
 import { TileMemory } from "../walk/cpu/tiles.ts";
-import { symmetricEigen } from "./small_eigen.ts";
 
 /** Where blocks are multiplied; nothing stays in it from one call to the next. */
 const memory = new TileMemory();
@@ -76,8 +75,8 @@ export function combine(
 const NOISE = 1e-9;
 
 /**
- * An orthonormal basis of a block's columns, strongest first: by the eigenvectors of its
- * Gram matrix, and by a triangle of what that leaves, as one pass loses half the digits.
+ * An orthonormal basis of a block's columns: twice by a triangle of its Gram matrix, as
+ * one pass loses half the digits. Columns come in order of what they add to those before.
  *
  * @param rank most columns to keep; fewer are kept where the block has fewer directions.
  */
@@ -87,32 +86,55 @@ export function orthonormalise(
   r: number,
   rank = r,
 ): { basis: Float32Array<ArrayBuffer>; rank: number } {
-  const first = principal(x, n, r, rank);
-  const weights = inverseTriangle(roundedGram(first.basis, n, first.rank), first.rank);
+  const first = independent(x, n, r, rank);
+  const weights = inverseOfNearIdentity(roundedGram(first.basis, n, first.rank), first.rank);
   // Where rounding made directions of its own, the triangle has no sure diagonal.
-  if (!weights) return principal(first.basis, n, first.rank, first.rank);
+  if (!weights) return independent(first.basis, n, first.rank, first.rank);
   return { basis: combine(first.basis, n, first.rank, weights, first.rank), rank: first.rank };
 }
 
-/** The principal directions of a block, each divided by its length. */
-function principal(
+/** Orthonormal combinations of the columns, by Cholesky's triangle with the strongest remainder first. */
+function independent(
   x: Float32Array,
   n: number,
   r: number,
   most: number,
 ): { basis: Float32Array<ArrayBuffer>; rank: number } {
-  const { values, vectors } = symmetricEigen(gram(x, n, r), r);
-  let keep = 0;
-  while (keep < Math.min(most, r) && values[keep]! > NOISE * values[0]!) keep++;
-  for (let j = 0; j < keep; j++) {
-    const scale = 1 / Math.sqrt(values[j]!);
-    for (let a = 0; a < r; a++) vectors[j * r + a]! *= scale;
+  const g = gram(x, n, r);
+  const order = Array.from({ length: r }, (_, i) => i);
+  const left = Float64Array.from(order, (i) => g[i * r + i]!);
+  const largest = left.reduce((a, b) => Math.max(a, b), 0);
+  // Row i belongs to column order[i].
+  const lower = Array.from(order, () => new Float64Array(r));
+  let rank = 0;
+  for (; rank < Math.min(most, r); rank++) {
+    let pivot = rank;
+    for (let i = rank + 1; i < r; i++) if (left[i]! > left[pivot]!) pivot = i;
+    if (!(left[pivot]! > NOISE * largest)) break;
+    for (const list of [order, left, lower] as { [i: number]: unknown }[]) {
+      [list[rank], list[pivot]] = [list[pivot], list[rank]];
+    }
+    const own = lower[rank]!;
+    own[rank] = Math.sqrt(left[rank]!);
+    const column = order[rank]! * r;
+    for (let i = rank + 1; i < r; i++) {
+      const row = lower[i]!;
+      let sum = g[column + order[i]!]!;
+      for (let k = 0; k < rank; k++) sum -= row[k]! * own[k]!;
+      row[rank] = sum / own[rank]!;
+      left[i]! -= row[rank]! ** 2;
+    }
   }
-  return { basis: combine(x, n, r, vectors, keep), rank: keep };
+  const inverse = inverseTriangle(lower, rank);
+  const weights = new Float64Array(rank * r);
+  for (let i = 0; i < rank; i++) {
+    for (let j = 0; j <= i; j++) weights[i * r + order[j]!] = inverse[i * rank + j]!;
+  }
+  return { basis: combine(x, n, r, weights, rank), rank };
 }
 
-/** XᵀX in float32: enough where it is nearly the identity. */
-function roundedGram(x: Float32Array, n: number, r: number): Float64Array {
+/** XᵀX with float32 sums of parts: enough where it is nearly the identity, or only multiplied with. */
+export function roundedGram(x: Float32Array, n: number, r: number): Float64Array {
   const rows = memory.matrix(x, n, r);
   const panels = memory.panels(x, n, r);
   const product = memory.multiply(rows, true, panels);
@@ -125,23 +147,30 @@ function roundedGram(x: Float32Array, n: number, r: number): Float64Array {
 const SURE = 0.5;
 
 /** L⁻¹ of G = L·Lᵀ, `[r, r]`; nothing where G is far from the identity. */
-function inverseTriangle(g: Float64Array, r: number): Float64Array | undefined {
-  const lower = new Float64Array(r * r);
+function inverseOfNearIdentity(g: Float64Array, r: number): Float64Array | undefined {
+  const lower: Float64Array[] = [];
   for (let i = 0; i < r; i++) {
+    const row = g.slice(i * r, i * r + i + 1);
     for (let j = 0; j <= i; j++) {
-      let sum = g[i * r + j]!;
-      for (let k = 0; k < j; k++) sum -= lower[i * r + k]! * lower[j * r + k]!;
-      if (i > j) lower[i * r + j] = sum / lower[j * r + j]!;
-      else if (sum > SURE ** 2) lower[i * r + i] = Math.sqrt(sum);
+      const other = lower[j] ?? row;
+      let sum = row[j]!;
+      for (let k = 0; k < j; k++) sum -= row[k]! * other[k]!;
+      if (i > j) row[j] = sum / other[j]!;
+      else if (sum > SURE ** 2) row[i] = Math.sqrt(sum);
       else return undefined;
     }
+    lower.push(row);
   }
+  return inverseTriangle(lower, r);
+}
+
+/** The inverse of a lower triangle given by rows, `[r, r]`. */
+function inverseTriangle(lower: readonly Float64Array[], r: number): Float64Array {
   const inverse = new Float64Array(r * r);
   for (let i = 0; i < r; i++) {
-    const own = 1 / lower[i * r + i]!;
+    const own = 1 / lower[i]![i]!;
     for (let k = 0; k < i; k++) {
-      const weight = lower[i * r + k]! * own;
-      if (weight === 0) continue;
+      const weight = lower[i]![k]! * own;
       for (let j = 0; j <= k; j++) inverse[i * r + j]! -= weight * inverse[k * r + j]!;
     }
     inverse[i * r + i] = own;

@@ -3,11 +3,12 @@
  *
  * With G = D^-1/2·F, B = G·Gᵀ (m×m) and K = Gᵀ·G (r×r) have the same non-zero
  * eigenvalues and x = G·z/√θ carries one's eigenvectors to the other's. Lanczos
- * runs on K, applied as Gᵀ·(G·z) and never formed, with full reorthogonalisation:
- * its vectors have r entries, so that costs nothing.
+ * runs on K with full reorthogonalisation: its vectors have r entries, so that costs
+ * nothing. Where the segment is large K is formed, else it is applied as Gᵀ·(G·z).
  *
  * @module
  */
+import { roundedGram } from "./blocks.ts";
 import { tridiagonalEigen } from "./small_eigen.ts";
 
 /** Eigenvectors of K, the leading one and the one that continues a given start. */
@@ -25,6 +26,9 @@ export interface RitzPairs {
 
 /** A start of which less than this share lies in the leading cluster does not continue anything. */
 const CONTINUES = 0.5;
+
+/** Rows a column from which on K is formed. */
+const FORMED = 2;
 
 /** Eigenvalues below this are noise of float32 rows. */
 const VANISHING = 1e-7;
@@ -46,6 +50,7 @@ export function lanczos(
   cluster: number,
 ): RitzPairs {
   const most = Math.min(r, m) - 1;
+  const formed = m >= FORMED * r ? roundedGram(rows, m, r) : undefined;
   const basis: Float64Array[] = [];
   const alpha: number[] = [];
   const beta: number[] = [];
@@ -53,7 +58,7 @@ export function lanczos(
   while (next && basis.length < most) {
     const z = next;
     basis.push(z);
-    const kz = applyGram(rows, m, r, z);
+    const kz = formed ? multiplySquare(formed, r, z) : applyGram(rows, m, r, z);
     alpha.push(dot(kz, z));
     // Twice, because the first pass leaves what float64 lost.
     const residual = orthogonal(orthogonal(kz, [known, ...basis]), [known, ...basis]);
@@ -80,6 +85,17 @@ export function lanczos(
   }
   if (inside < CONTINUES ** 2) return { theta, leading };
   return { theta, leading, held: unit(weighted(basis, weights))! };
+}
+
+/** K·z of a formed K. */
+function multiplySquare(k: Float64Array, r: number, z: Float64Array): Float64Array {
+  const out = new Float64Array(r);
+  for (let i = 0; i < r; i++) {
+    let sum = 0;
+    for (let j = 0, row = i * r; j < r; j++) sum += k[row + j]! * z[j]!;
+    out[i] = sum;
+  }
+  return out;
 }
 
 /** Gᵀ·(G·z). */
