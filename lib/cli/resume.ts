@@ -84,29 +84,25 @@ export class Checkpoints {
   async written(frames: number, pts: number, snapshot: SegmenterSnapshot | undefined): Promise<void> {
     this.#first ??= pts;
     if (!snapshot) return;
-    await this.add({ frames, first: this.#first, last: pts, snapshot });
+    try {
+      await this.add({ frames, first: this.#first, last: pts, snapshot });
+    } catch (error) {
+      // A full disk or a removed folder: the outputs tell it better, and an older checkpoint is as true.
+      if (!(error instanceof WalkcutError)) throw error;
+    }
   }
 
-  /** Adds a checkpoint. */
+  /**
+   * Adds a checkpoint.
+   *
+   * @throws {WalkcutError} If it cannot be written.
+   */
   async add(checkpoint: Checkpoint): Promise<void> {
     const line = JSON.stringify(checkpoint);
     this.#lines.push(line);
-    if (this.#file && this.#lines.length <= MOST) return await this.#append(this.#file, [line]);
-    this.#lines.splice(0, this.#lines.length - KEPT);
-    // Whole under another name first: a kill at any moment leaves one or the other.
-    const next = `${this.#path}.new`;
-    const file = await Deno.open(next, { write: true, create: true, truncate: true });
-    await file.tryLock(true);
-    await this.#append(file, [JSON.stringify(this.#header), ...this.#lines]);
-    await Deno.rename(next, this.#path);
-    this.#file?.close();
-    this.#file = file;
-  }
-
-  async #append(file: Deno.FsFile, lines: readonly string[]): Promise<void> {
     try {
-      const bytes = new TextEncoder().encode(lines.map((line) => line + "\n").join(""));
-      for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+      if (this.#file && this.#lines.length <= MOST) await append(this.#file, [line]);
+      else await this.#writeAnew();
     } catch (cause) {
       throw new WalkcutError({
         what: `Cannot write ${this.#path}`,
@@ -114,6 +110,24 @@ export class Checkpoints {
         cause,
       });
     }
+  }
+
+  /** Whole under another name first: a kill at any moment leaves one or the other. */
+  async #writeAnew(): Promise<void> {
+    this.#lines.splice(0, this.#lines.length - KEPT);
+    const next = `${this.#path}.new`;
+    const file = await Deno.open(next, { write: true, create: true, truncate: true });
+    try {
+      await file.tryLock(true);
+      await append(file, [JSON.stringify(this.#header), ...this.#lines]);
+      await Deno.rename(next, this.#path);
+    } catch (error) {
+      file.close();
+      await Deno.remove(next).catch(() => {});
+      throw error;
+    }
+    this.#file?.close();
+    this.#file = file;
   }
 
   /** The run is done: nothing is left to go on with. */
@@ -127,6 +141,11 @@ export class Checkpoints {
     this.#file?.close();
     this.#file = undefined;
   }
+}
+
+async function append(file: Deno.FsFile, lines: readonly string[]): Promise<void> {
+  const bytes = new TextEncoder().encode(lines.map((line) => line + "\n").join(""));
+  for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
 }
 
 /** A run that is gone on with. */

@@ -108,6 +108,7 @@ export async function segmentInput(
       if (totals.written.length > 0) await checkpoints?.remove();
       return report(totals, values.quiet === true);
     } catch (error) {
+      if (error instanceof UsageError && !takenUp) await checkpoints?.remove();
       if (checkpoints?.begun && error instanceof WalkcutError) {
         error.message += "; --resume goes on from there";
       }
@@ -245,8 +246,7 @@ export function segmenterOptions(values: SegmentValues): SegmenterOptions {
     grid: values.grid,
     levels: values.levels,
     walkSteps: values["walk-steps"],
-    // A threshold alone asks for the stop that takes one; the peers have their own.
-    stop: values.threshold === undefined || (values.method ?? "walkcut") !== "walkcut" ? values.stop : "ncut",
+    stop: values.stop,
     threshold: values.threshold,
     method: values.method,
     refine: values.refine,
