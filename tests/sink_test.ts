@@ -154,6 +154,137 @@ Deno.test("encodeSegments() is what COCO's decoder reads back", () => {
   }
 });
 
+Deno.test("openPictureSink() keeps subtitles, chapters and metadata where they can be, and says where not", () =>
+  inFolder(async (folder) => {
+    const file = `${folder}/full.mkv`;
+    await Deno.writeTextFile(
+      `${folder}/s.srt`,
+      "1\n00:00:00,100 --> 00:00:00,400\nEarly\n\n2\n00:00:01,200 --> 00:00:01,800\nLate words\n",
+    );
+    await Deno.writeTextFile(
+      `${folder}/m.txt`,
+      ";FFMETADATA1\ntitle=Of two parts\n" +
+        "[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=1000\ntitle=One\n" +
+        "[CHAPTER]\nTIMEBASE=1/1000\nSTART=1000\nEND=2000\ntitle=Two\n",
+    );
+    const inputs = ["-i", `${folder}/s.srt`, "-i", `${folder}/m.txt`];
+    const maps = ["-map", "0", "-map", "1", "-map", "2", "-map_metadata", "3", "-map_chapters", "3"];
+    await ffmpeg(
+      ...[...LAVFI, "testsrc2=s=64x48:r=25:d=2", ...LAVFI, "sine=d=2", ...inputs, ...maps],
+      ...["-c:v", "libx264", "-preset", "ultrafast", "-c:a", "flac", "-c:s", "srt", file],
+    );
+    // What each container makes of the subtitles, and what must be said.
+    const cases: [string, string | undefined, RegExp[]][] = [
+      ["mkv", "subrip", []],
+      ["mp4", "mov_text", [/^subtitles are transcoded: subrip becomes mov_text$/]],
+      ["mov", "mov_text", [
+        /^sound is transcoded: .mov does not take flac, so it becomes aac$/,
+        /^subtitles are transcoded: subrip becomes mov_text$/,
+      ]],
+      ["webm", "webvtt", [
+        /^sound is transcoded: .webm does not take flac, so it becomes libvorbis$/,
+        /^subtitles are transcoded: subrip becomes webvtt$/,
+      ]],
+      ["gif", undefined, [
+        /^sound \(flac\) is dropped: .gif has none$/,
+        /^subtitles \(subrip\) are dropped: .gif does not take them$/,
+        /^title, chapters dropped: .gif has no place for them$/,
+      ]],
+    ];
+    for (const start of [0, 0.5]) {
+      for (const [kind, subtitles, lines] of cases) {
+        const output = `${folder}/${start}.${kind}`;
+        const said: string[] = [];
+        const name = `.${kind} from ${start}`;
+        const warn = (line: string) => said.push(line);
+        await copy(await openVideo(file, { start }), output, { warn });
+        assertEquals(said.length, lines.length, `${name}: ${said}`);
+        lines.forEach((line, i) => assert(line.test(said[i]!), `${name}: ${said}`));
+        const text = await describe(output);
+        if (!subtitles) {
+          assert(!/Subtitle:|Chapter|title/.test(text), text);
+          continue;
+        }
+        assert(text.includes(`Subtitle: ${subtitles}`) && /title +: Of two parts/.test(text), text);
+        const chapters = [...text.matchAll(/Chapter #0:\d: start ([\d.]+), end ([\d.]+)/g)]
+          .map(([, from, to]) => [Number(from), Number(to)]);
+        assertEquals(chapters, [[0, 1 - start], [1 - start, 2 - start]], name);
+        const shown = new TextDecoder().decode(
+          await ffmpeg("-copyts", "-i", output, "-map", "0:s", "-f", "srt", "-"),
+        );
+        const times = `00:00:0${(1.2 - start).toFixed(3)} --> 00:00:0${(1.8 - start).toFixed(3)}`;
+        assert(shown.includes(`${times.replaceAll(".", ",")}\nLate words`), `${name}: ${shown}`);
+      }
+    }
+  }));
+
+Deno.test("openPictureSink() keeps alpha in every output that a cutout may have", () =>
+  inFolder(async (folder) => {
+    const [width, height, count] = [64, 48, 3];
+    const info = {
+      width,
+      height,
+      timeBase: { num: 1, den: 25 },
+      frameRate: { num: 25, den: 1 },
+      still: false,
+      audioStreams: 0,
+      subtitleStreams: 0,
+    };
+    // A disc that moves, its outline soft: what is outside keeps its colours.
+    const picture = (n: number) =>
+      Uint8Array.from({ length: 4 * width * height }, (_, i) => {
+        const [x, y] = [(i >> 2) % width, Math.floor((i >> 2) / width)];
+        const inside = 14 - Math.hypot(x - 20 - 8 * n, y - 24);
+        return [40 + 2 * x, 200 - 2 * y, 90 + x + y, Math.max(0, Math.min(255, 128 + 64 * inside))][i & 3]!;
+      });
+    const kinds: [name: string, pixels: RegExp, decoder: string[], off: number][] = [
+      ["c.mov", /prores \(4444\).*yuva444p1[02]le/, [], 3],
+      ["c.webm", /vp9.*alpha_mode +: 1/s, ["-c:v", "libvpx-vp9"], 4],
+      ["c.mkv", /ffv1.*bgra/, [], 0],
+      ["c%02d.png", /png.*rgba/, [], 0],
+    ];
+    for (const [name, pixels, decoder, off] of kinds) {
+      const sink = await openPictureSink(`${folder}/${name}`, {
+        info,
+        channels: 4,
+        ...(off ? { crf: 4 } : {}),
+      });
+      for (let n = 0; n < count; n++) {
+        await sink.write({ width, height, pts: n, channels: 4, data: picture(n) });
+      }
+      await sink.close();
+      const text = await describe(`${folder}/${name.replace("%02d", "01")}`);
+      assert(pixels.test(text), `${name}: ${text}`);
+      const back = await ffmpeg(
+        ...[...decoder, "-i", `${folder}/${name}`, "-vf", "scale=flags=accurate_rnd+full_chroma_int"],
+        ...["-pix_fmt", "rgba", "-f", "rawvideo", "-"],
+      );
+      assertEquals(back.length, count * 4 * width * height, name);
+      for (let n = 0; n < count; n++) {
+        const meant = picture(n);
+        const sums = [0, 0];
+        for (let i = 0; i < meant.length; i++) {
+          // Colours count where they show.
+          const weight = (i & 3) === 3 ? 1 : meant[i | 3]! / 255 / 3;
+          sums[(i & 3) === 3 ? 0 : 1]! += weight * Math.abs(back[n * meant.length + i]! - meant[i]!);
+        }
+        const [alpha, colour] = sums.map((sum) => sum / width / height);
+        assert(alpha! <= off && colour! <= off, `${name}, frame ${n}: alpha ${alpha}, colours ${colour} off`);
+      }
+    }
+    const gif = await openPictureSink(`${folder}/c.gif`, { info, channels: 4 });
+    for (let n = 0; n < count; n++) await gif.write({ width, height, pts: n, channels: 4, data: picture(n) });
+    await gif.close();
+    const back = await ffmpeg("-i", `${folder}/c.gif`, "-pix_fmt", "rgba", "-f", "rawvideo", "-");
+    for (let n = 0; n < count; n++) {
+      const meant = picture(n);
+      const wrong = meant.filter((a, i) =>
+        (i & 3) === 3 && (a < 64 || a > 192) && (a > 128) !== (back[n * meant.length + i]! > 128)
+      );
+      assertEquals(wrong.length, 0, `c.gif, frame ${n}: a GIF's pixels are there or not`);
+    }
+  }));
+
 Deno.test("claimOutput() and the sinks refuse before anything is written", () =>
   inFolder(async (folder) => {
     const info = {

@@ -538,6 +538,7 @@ At least one output file must be specified`;
       { index: 1, kind: "audio", codec: "aac" },
       { index: 2, kind: "attachment", codec: "png" },
     ],
+    extras: ["title"],
     video: {
       codec: "hevc",
       pixelFormat: "yuv420p10le",

@@ -41,6 +41,8 @@ export interface Probe {
   /** Time of the first of all streams, in seconds. */
   readonly start: number;
   readonly streams: readonly OriginStream[];
+  /** What else the file holds, for people: `"chapters"`, and names of its tags such as `"title"`. */
+  readonly extras: readonly string[];
   readonly video?: ProbedVideo;
 }
 
@@ -79,6 +81,9 @@ export async function probeInput(
   return parseDescription(text);
 }
 
+/** Tags that containers and encoders write of themselves. */
+const TECHNICAL_TAGS = /^(major_brand|minor_version|compatible_brands|encoder|creation_time|duration)$/i;
+
 /** Reads the lines that ffmpeg prints when it opens an input. */
 export function parseDescription(text: string): ProbeResult {
   const lines = text.split(/\r?\n/);
@@ -86,6 +91,8 @@ export function parseDescription(text: string): ProbeResult {
   if (first < 0) return { reason: reasonOf(lines) };
   const format = /^Input #0, (.*?), from /.exec(lines[first]!)?.[1] ?? "";
   const streams: OriginStream[] = [];
+  const extras = new Set<string>();
+  let inFile = true;
   let video: ProbedVideo | undefined;
   let duration: number | undefined;
   let start = 0;
@@ -99,6 +106,11 @@ export function parseDescription(text: string): ProbeResult {
     if (begin) start = Number(begin[1]);
     if (length) duration = Number(length[1]) * 3600 + Number(length[2]) * 60 + Number(length[3]);
     if (rotation && inVideo && video) video = { ...video, rotation: Number(rotation[1]) };
+    // The file's own tags come before its length.
+    if (length || stream) inFile = false;
+    const tag = inFile && /^ {4}(\S+) +: /.exec(line)?.[1];
+    if (tag && !TECHNICAL_TAGS.test(tag)) extras.add(tag);
+    if (/^ {4}Chapter #0:\d/.test(line)) extras.add("chapters");
     if (!stream) continue;
     inVideo = false;
     const description = stream[3]!;
@@ -119,6 +131,7 @@ export function parseDescription(text: string): ProbeResult {
       format,
       start,
       streams,
+      extras: [...extras],
       ...(duration === undefined ? {} : { duration }),
       ...(video ? { video } : {}),
     },

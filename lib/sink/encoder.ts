@@ -208,6 +208,8 @@ function encoderArgs(codec: string, { crf, preset, channels }: EncoderWishes): s
 export interface CopyPlan {
   readonly inputArgs: readonly string[];
   readonly args: readonly string[];
+  /** Those of subtitles that a fragmented file would lose the lengths of: they come in when it is joined. */
+  readonly late: readonly string[];
   /** True where the source must be opened as a second input. */
   readonly needed: boolean;
   /** True where sound is among them. */
@@ -218,6 +220,7 @@ export interface CopyPlan {
 /** Decides for each stream of the source: copied, transcoded or dropped, with a line for all but the first. */
 export function planCopies(origin: Origin, container: Container, muxerName: string): CopyPlan {
   const args: string[] = [];
+  const late: string[] = [];
   const warnings: string[] = [];
   let [audio, subtitles, attachments] = [0, 0, 0];
   let opus = false;
@@ -248,26 +251,36 @@ export function planCopies(origin: Origin, container: Container, muxerName: stri
         warnings.push(`subtitles (${stream.codec}) are dropped: .${muxerName} does not take them`);
         continue;
       }
-      map(stream);
-      args.push(`-c:s:${subtitles++}`, copied ? "copy" : container.subtitleCodec!);
+      const where = container.subtitleCodec === "mov_text" ? late : args;
+      where.push("-map", `1:${stream.index}`);
+      where.push(`-c:s:${subtitles++}`, copied ? "copy" : container.subtitleCodec!);
       if (turned) {
         warnings.push(`subtitles are transcoded: ${stream.codec} becomes ${container.subtitleCodec}`);
       }
-    } else if (stream.kind === "attachment" && container.attachments && /^(ttf|otf|bin)/.test(stream.codec)) {
-      map(stream);
-      args.push(`-c:t:${attachments++}`, "copy");
+    } else if (stream.kind === "attachment") {
+      if (container.attachments && /^(ttf|otf|bin)/.test(stream.codec)) {
+        map(stream);
+        args.push(`-c:t:${attachments++}`, "copy");
+      } else warnings.push(`an attached file (${stream.codec}) is dropped: .${muxerName} does not take it`);
     }
   }
   const tags = container.muxer !== "gif";
   if (tags) args.push("-map_metadata", "1", "-map_chapters", "1");
+  else if (origin.extras.length > 0) {
+    warnings.push(`${origin.extras.join(", ")} dropped: .${muxerName} has no place for them`);
+  }
   if (origin.skipped && audio + subtitles > 0) args.push("-copypriorss", "0");
 
+  // MP4 has no subtitles before time 0, and its writer is confused by them.
+  if (origin.skipped && late.length > 0) late.push("-bsf:s", "noise=drop=lt(pts\\,0)");
   // Matroska's reader takes the lead-in of Opus (312 samples of an encoder's 48,000) off the times, and this
   // muxer does not add it.
-  const late = opus && /^(webm|matroska)$/.test(container.muxer) && !origin.inputArgs.includes("-itsoffset");
+  const shifted = opus && /^(webm|matroska)$/.test(container.muxer) &&
+    !origin.inputArgs.includes("-itsoffset");
   return {
-    inputArgs: late ? ["-itsoffset", "0.0065", ...origin.inputArgs] : origin.inputArgs,
+    inputArgs: shifted ? ["-itsoffset", "0.0065", ...origin.inputArgs] : origin.inputArgs,
     args,
+    late,
     needed: tags || args.length > 0,
     sound: audio > 0,
     warnings,

@@ -9,6 +9,7 @@ import { FfmpegProcess } from "../ffmpeg/process.ts";
 import { UsageError, WalkcutError } from "../errors.ts";
 import { colorTags, encodeFilters } from "../source/color.ts";
 import type { VideoInfo } from "../source/frame.ts";
+import { ptsSeconds } from "../source/numbers.ts";
 import { claimOutput, type OutputClaim, partialName } from "./claim.ts";
 import { chooseEncoder, type Container, containerOf, type CopyPlan, planCopies } from "./encoder.ts";
 import type { PictureSinkOptions } from "./picture.ts";
@@ -92,7 +93,11 @@ export async function openVideoSink(output: string, options: PictureSinkOptions)
     ...(container.muxer === "gif" && info.duration !== undefined
       ? { finish: lastGifDelay(claim.partial, info) }
       : {}),
-    ...(isMp4(container) ? { finish: () => joinFragments(ffmpeg, claim.partial, container, info) } : {}),
+    ...(isMp4(container)
+      ? {
+        finish: ({ last }: FrameTimes) => joinFragments(ffmpeg, claim.partial, container, info, copies, last),
+      }
+      : {}),
     ...(pieces
       ? { resumed: true, finish: finishPieces(ffmpeg, claim, container, info, copies, pieces) }
       : {}),
@@ -100,7 +105,14 @@ export async function openVideoSink(output: string, options: PictureSinkOptions)
 }
 
 /** Nothing of the source but its pictures. */
-export const NO_COPIES: CopyPlan = { inputArgs: [], args: [], needed: false, sound: false, warnings: [] };
+export const NO_COPIES: CopyPlan = {
+  inputArgs: [],
+  args: [],
+  late: [],
+  needed: false,
+  sound: false,
+  warnings: [],
+};
 
 /** Joins what earlier runs and this one have encoded, adds the source's other streams, removes the pieces. */
 export function finishPieces(
@@ -120,7 +132,7 @@ export function finishPieces(
         ticks: containerTicks(container, info),
         inputArgs: copies.needed ? copies.inputArgs : [],
         outputArgs: [
-          ...["-map", "0:v:0", ...copies.args, "-c:v", "copy"],
+          ...["-map", "0:v:0", ...copies.args, ...copies.late, "-c:v", "copy"],
           ...(isMp4(container) ? mp4Args(info) : ["-avoid_negative_ts", "disabled"]),
           ...lastFrameArgs(container, info),
           ...(copies.sound && info.origin!.trimmed ? ["-shortest"] : []),
@@ -233,14 +245,20 @@ async function joinFragments(
   path: string,
   container: Container,
   info: VideoInfo,
+  { late, inputArgs }: CopyPlan,
+  last: number,
 ): Promise<Finished> {
   const joined = partialName(path);
+  // A run that ended early leaves out the subtitles of what it did not come to.
+  const limit = ["-t", (ptsSeconds(info, last) + LONGEST_LAST_FRAME).toFixed(6)];
   const process = FfmpegProcess.spawn(ffmpeg, [
-    ...["-y", "-protocol_whitelist", "file", "-f", "mov", "-i", `file:${path}`, "-copyts"],
-    ...["-map", "0:v:0", "-map", "0:a?", "-map", "0:s?", "-c", "copy", "-map_metadata", "0"],
-    ...lastFrameArgs(container, info),
-    ...["-bsf:a", LAST_SOUND],
+    // Its times are taken as they are; those of the source begin where the frames do.
+    ...["-y", "-protocol_whitelist", "file", "-seek_timestamp", "1", "-f", "mov", "-i", `file:${path}`],
+    ...(late.length > 0 ? [...(inputArgs.includes("-t") ? [] : limit), ...inputArgs] : []),
+    ...["-map", "0:v:0", "-map", "0:a?", "-c:v", "copy", "-c:a", "copy", ...late],
+    ...["-map_metadata", "0", "-map_chapters", "0", ...lastFrameArgs(container, info), "-bsf:a", LAST_SOUND],
     ...[...mp4Args(info), "-f", container.muxer, `file:${joined}`],
+    ...(late.length > 0 ? info.origin!.outputArgs : []),
   ], { role: "muxer" });
   try {
     if (!(await process.ended).success) throw process.failure(`Cannot give ${path} its index`);

@@ -71,6 +71,8 @@ export interface Origin {
   /** Name for messages. */
   readonly name: string;
   readonly streams: readonly OriginStream[];
+  /** What else the file holds, for people: `"chapters"`, and names of its tags such as `"title"`. */
+  readonly extras: readonly string[];
   /** True where frames end at a number of frames, before the source does and at a time not known before. */
   readonly trimmed: boolean;
 }

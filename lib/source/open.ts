@@ -436,7 +436,7 @@ function describe(
       ...(probe?.video?.interlaced ? ["the video is interlaced; its frames are segmented as they are"] : []),
     ],
     ...(origin && probe
-      ? { origin: { ...limited(origin, window, probe), name, streams: probe.streams } }
+      ? { origin: { ...limited(origin, window, probe), name, streams: probe.streams, extras: probe.extras } }
       : {}),
   };
 }
