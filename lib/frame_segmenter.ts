@@ -288,7 +288,8 @@ function given<K extends keyof SegmenterOptions>(
 
 /** The cut's part of the options. */
 function cutSettings(options: SegmenterOptions, steps: number, grid: number): CutSettings {
-  const { stop = options.threshold === undefined ? "manc-ncut" : "ncut" } = options;
+  // A threshold asks for the stop that takes one.
+  const stop = options.threshold === undefined ? options.stop ?? "manc-ncut" : "ncut";
   return {
     steps,
     stop: stop === "ncut"

@@ -67,7 +67,7 @@ export interface SegmenterOptions {
   /** Default `"manc-ncut"`. */
   readonly stop?: "manc-ncut" | "manc-mincut" | "manc-mincut=bipartition" | "ncut";
   /**
-   * NCut above which a segment is left whole, 0 … 2; for `stop: "ncut"`. With a peer's method the
+   * NCut above which a segment is left whole, 0 … 2; implies `stop: "ncut"`. With a peer's method the
    * distance of DiffSeg (default 1.1) or τ of DiffCut (default 0.5).
    */
   readonly threshold?: number;

@@ -1,9 +1,9 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import { encode } from "fast-png";
 import { evaluate } from "../lib/cli/eval.ts";
 import { UsageError, WalkcutError } from "../lib/errors.ts";
 import { openDataset, protocolOf } from "../lib/eval/datasets.ts";
-import { readLabelMap } from "../lib/eval/label_map.ts";
+import { readLabelMap, readLabelMaps } from "../lib/eval/label_map.ts";
 import { encodeNpy } from "../lib/npy.ts";
 import { encodeLabelPng, encodePng } from "../lib/sink/png.ts";
 
@@ -167,6 +167,65 @@ Deno.test("openDataset() knows the layouts and classes", async () => {
     assertEquals(city.items[0]!.truths, [`${root}/gtFine/val/bonn/bonn_0_gtFine_labelIds.png`]);
     assertEquals((await openDataset("ade20k-150", root)).items.length, 1);
     assertEquals((await openDataset("coco-stuff-27", root)).items[0]!.id, "000");
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
+});
+
+/** What SciPy's `savemat` writes of two annotators' maps with their boundaries, compressed. */
+const MAT =
+  "TUFUTEFCIDUuMCBNQVQtZmlsZSBQbGF0Zm9ybTogcG9zaXgsIENyZWF0ZWQgb246IFdlZCBOb3YgMjUgMDA6NDQ6NTggMjAy" +
+  "NgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAABSU0PAAAAjwAAAHic42NgYOBg" +
+  "YmBgA9FAzMgAAaxIfCYozQ3E6UX5pXkpIUWlJRlgdXxA/IABoZ8Ji35GFHNZGHihfCkgDk5Nz03NK0ksyczPY3ACmZ1YlJla" +
+  "zAADIPMdkMznRjMfZB8zkvksQMwD5oMgM1CeCW6OBZI5nEz4zWGCqgUJMTIObn8ygaEOI2X+ZAT7EwBNNRuq";
+/** The same, not compressed. */
+const PLAIN_MAT =
+  "TUFUTEFCIDUuMCBNQVQtZmlsZSBQbGF0Zm9ybTogcG9zaXgsIENyZWF0ZWQgb246IFdlZCBOb3YgMjUgMDA6NDQ6NTggMjAy" +
+  "NgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAABSU0OAAAACAIAAAYAAAAIAAAA" +
+  "AQAAAAAAAAAFAAAACAAAAAEAAAACAAAAAQAAAAsAAABncm91bmRUcnV0aAAAAAAADgAAAOAAAAAGAAAACAAAAAIAAAAAAAAA" +
+  "BQAAAAgAAAABAAAAAQAAAAEAAAAAAAAABQAEAA0AAAABAAAAGgAAAFNlZ21lbnRhdGlvbgBCb3VuZGFyaWVzAAAAAAAAAAAA" +
+  "DgAAAEAAAAAGAAAACAAAAAsAAAAAAAAABQAAAAgAAAACAAAAAwAAAAEAAAAAAAAABAAAAAwAAAABAAEAAQADAAIAAgAAAAAA" +
+  "DgAAADgAAAAGAAAACAAAAAkCAAAAAAAABQAAAAgAAAACAAAAAwAAAAEAAAAAAAAAAgAAAAYAAAAAAAABAQEAAA4AAADgAAAA" +
+  "BgAAAAgAAAACAAAAAAAAAAUAAAAIAAAAAQAAAAEAAAABAAAAAAAAAAUABAANAAAAAQAAABoAAABTZWdtZW50YXRpb24AQm91" +
+  "bmRhcmllcwAAAAAAAAAAAA4AAABAAAAABgAAAAgAAAALAAAAAAAAAAUAAAAIAAAAAgAAAAMAAAABAAAAAAAAAAQAAAAMAAAA" +
+  "AQABAAIAAgACACwBAAAAAA4AAAA4AAAABgAAAAgAAAAJAgAAAAAAAAUAAAAIAAAAAgAAAAMAAAABAAAAAAAAAAIAAAAGAAAA" +
+  "AAABAQEBAAA=";
+
+Deno.test("eval reads BSDS500 as it is published, all annotators of a .mat", async () => {
+  const root = await Deno.makeTempDir();
+  try {
+    const [images, truths] = [`${root}/data/images/test`, `${root}/data/groundTruth/test`];
+    for (const folder of [images, truths, `${root}/segments`]) await Deno.mkdir(folder, { recursive: true });
+    for (const [id, text] of [["a", MAT], ["b", PLAIN_MAT]] as const) {
+      await Deno.writeFile(`${truths}/${id}.mat`, Uint8Array.fromBase64(text));
+      const maps = await readLabelMaps(`${truths}/${id}.mat`);
+      assertEquals(maps.map(({ width, height, labels }) => [width, height, ...labels]), [
+        [3, 2, 1, 1, 2, 1, 3, 2],
+        [3, 2, 1, 2, 2, 1, 2, 300],
+      ]);
+      const data = new Uint8Array(18);
+      await Deno.writeFile(
+        `${images}/${id}.png`,
+        encodePng({ width: 3, height: 2, pts: 0, channels: 3, data }),
+      );
+      await Deno.writeFile(`${root}/segments/${id}.png`, labelPng(Uint16Array.of(1, 1, 2, 1, 3, 2), 3, 2));
+    }
+    const args = ["--dataset", "bsds500", "--data", root, "--segments", `${root}/segments`, "-q"];
+    const found = await scoresOf(args);
+    // Equal to the first annotator; against the second 1, 2 and 300 lie best in 1 (2/3), 3 (1/3) and 2 (1/2).
+    assertAlmostEquals(found.covering!, (1 + (2 * 2 / 3 + 3 / 3 + 1 / 2) / 6) / 2, 1e-9);
+    const fails = async (bytes: Uint8Array<ArrayBuffer>, expected: string) => {
+      await Deno.writeFile(`${truths}/a.mat`, bytes);
+      const error = await assertRejects(() => evaluate(args), UsageError, expected);
+      assert(!error.message.includes("\n"), error.message);
+    };
+    const whole = Uint8Array.fromBase64(PLAIN_MAT);
+    for (const length of [0, 100, 131, 300, whole.length - 9]) {
+      await fails(whole.slice(0, length), "is no MATLAB file");
+    }
+    const squeezed = Uint8Array.fromBase64(MAT);
+    await fails(squeezed.fill(7, 150), "is no MATLAB file");
+    await fails(whole.slice(0, 128), "holds no segmentation");
   } finally {
     await Deno.remove(root, { recursive: true });
   }

@@ -3,15 +3,15 @@
  *
  * @module
  */
-import { PEERS } from "../cut/peers/segment.ts";
 import { UsageError } from "../errors.ts";
 import { DATASETS } from "../eval/datasets.ts";
 import { GRADES } from "../eval/scene.ts";
 import { TABLES } from "../eval/tables.ts";
 import type { SegmenterOptions } from "../segmenter.ts";
 import { defineCommand, type Option, type Values } from "./command.ts";
-import { progressModes } from "./options.ts";
+import { progressModes, segmentCommand } from "./options.ts";
 import { Progress, type ProgressMode } from "./progress.ts";
+import { optionsOf } from "./shared_options.ts";
 
 const datasetNames = [...DATASETS, "davis"] as const;
 
@@ -32,7 +32,7 @@ export const evalCommand = defineCommand({
       name: "labels",
       kind: "folder",
       value: "DIR",
-      help: "their label maps: ID.png or ID.npy, or ID_1.png, ID_2.png … of several annotators",
+      help: "their label maps: ID.png, ID.npy or BSDS' ID.mat, or ID_1.png, ID_2.png … of several annotators",
       group: "Pictures",
     },
     {
@@ -146,85 +146,11 @@ export const evalCommand = defineCommand({
       group: "Output",
     },
     { name: "quiet", alias: "q", kind: "flag", help: "no progress, no table", group: "Output" },
-    { name: "model", kind: "text", value: "NAME", help: "network", default: "embedded", group: "Method" },
-    {
-      name: "device",
-      kind: "choice",
-      choices: ["auto", "webgpu", "cpu"],
-      help: "where it runs",
-      default: "auto",
-      group: "Method",
-    },
-    {
-      name: "grid",
-      kind: "integer",
-      value: "N",
-      choices: [64, 32],
-      help: "nodes a side",
-      default: "64 on a hardware GPU, 32 elsewhere",
-      group: "Method",
-    },
-    {
-      name: "levels",
-      kind: "integers",
-      value: "R,…",
-      min: 1,
-      max: 128,
-      help: "resolutions to aggregate",
-      default: "the model's own",
-      group: "Method",
-    },
-    {
-      name: "walk-steps",
-      kind: "integer",
-      value: "K",
-      min: 1,
-      max: 8,
-      help: "the power of P",
-      default: "the model's own",
-      group: "Method",
-    },
-    {
-      name: "adjacency",
-      kind: "choice",
-      choices: ["dot", "cosine", "walk"],
-      help: "what is cut",
-      default: "dot",
-      group: "Method",
-    },
-    {
-      name: "stop",
-      kind: "choice",
-      choices: ["manc-ncut", "manc-mincut", "manc-mincut=bipartition", "ncut"],
-      help: "when a segment is left whole",
-      default: "manc-ncut",
-      group: "Method",
-    },
-    {
-      name: "threshold",
-      kind: "number",
-      value: "T",
-      min: 0,
-      max: 2,
-      help: "NCut for --stop ncut; KL distance of diffseg; τ of diffcut",
-      group: "Method",
-    },
-    {
-      name: "method",
-      kind: "choice",
-      choices: ["walkcut", ...PEERS],
-      help: "what segments the walk",
-      default: "walkcut",
-      group: "Method",
-    },
-    {
-      name: "refine",
-      kind: "choice",
-      choices: ["none", "pamr"],
-      help: "what is done to the labels afterwards",
-      default: "none",
-      group: "Method",
-    },
+    ...optionsOf(
+      segmentCommand,
+      ...["model", "device", "grid", "levels", "walk-steps", "adjacency", "stop", "threshold"] as const,
+      ...["method", "refine"] as const,
+    ),
     { name: "ffmpeg", kind: "path", value: "PATH", help: "the ffmpeg to use", group: "Other" },
   ],
 });

@@ -46,7 +46,8 @@ export const DATASETS = ["bsds500", "coco-stuff-27", "cityscapes-27", "ade20k-15
 export type DatasetName = typeof DATASETS[number];
 
 const LAYOUTS: Readonly<Record<DatasetName | "davis", string>> = {
-  "bsds500": "ROOT/images/ID.jpg and ROOT/labels/ID_1.png, ID_2.png …",
+  "bsds500": "ROOT/data/images/test/ID.jpg and ROOT/data/groundTruth/test/ID.mat as published, " +
+    "or ROOT/images/ID.jpg and ROOT/labels/ID_1.png, ID_2.png …",
   "coco-stuff-27": "ROOT/images/val2017/ID.jpg and ROOT/annotations/val2017/ID.png (stuffthingmaps), " +
     "and the list of ids in ROOT/curated/val2017/Coco164kFull_Stuff_Coarse_7.txt where only those count",
   "cityscapes-27":
@@ -117,9 +118,14 @@ async function itemsOf(name: DatasetName, root: string): Promise<EvalItem[]> {
   };
   switch (name) {
     case "bsds500": {
-      await at("images");
-      await at("labels");
-      return await pairFolders(`${root}/images`, `${root}/labels`);
+      // As it is published, or with label maps in place of MATLAB's files.
+      const published = await filesOf(`${root}/data/groundTruth/test`) !== undefined;
+      const [images, labels] = published
+        ? ["data/images/test", "data/groundTruth/test"]
+        : ["images", "labels"];
+      await at(images);
+      await at(labels);
+      return await pairFolders(`${root}/${images}`, `${root}/${labels}`);
     }
     case "coco-stuff-27": {
       const images = await at("images/val2017");
@@ -185,7 +191,7 @@ export async function openDavis(root: string): Promise<Sequence[]> {
 }
 
 /**
- * Pairs `ID.ext` with `ID.png` or `.npy`, or with several annotators' `ID_1.png`, `ID_2.png` ….
+ * Pairs `ID.ext` with `ID.png`, `.npy` or BSDS' `.mat`, or with several annotators' `ID_1.png`, `ID_2.png` ….
  *
  * @throws {UsageError} If a folder is missing or empty, or a picture has no annotation or the other way round.
  */
@@ -194,7 +200,7 @@ export async function pairFolders(images: string, labels: string): Promise<EvalI
   if (!pictures) throw new UsageError({ what: "No such folder of images", found: images });
   if (!maps) throw new UsageError({ what: "No such folder of labels", found: labels });
   const wanted = pictures.filter((file) => /\.(jpe?g|png|bmp|tiff?|webp|ppm)$/i.test(file));
-  const usable = maps.filter((file) => /\.(png|npy)$/i.test(file));
+  const usable = maps.filter((file) => /\.(png|npy|mat)$/i.test(file));
   const expected = `LABELS/ID.png, or ID_1.png, ID_2.png … of several annotators`;
   if (wanted.length === 0) throw new UsageError({ what: "A folder holds no images", found: images });
   if (usable.length === 0) {

@@ -10,6 +10,7 @@ import { locateFfmpeg, passthroughArgs } from "../ffmpeg/locate.ts";
 import { probeInput } from "../ffmpeg/probe.ts";
 import { FfmpegProcess } from "../ffmpeg/process.ts";
 import { readNpy } from "../npy.ts";
+import { parseSegmentations } from "./mat.ts";
 
 /** The label of each pixel of a picture. */
 export interface LabelImage {
@@ -23,6 +24,25 @@ export interface LabelImage {
 const MOST = 65_536;
 
 /**
+ * Reads the label maps of a file: those of all annotators from `.mat`, else one.
+ *
+ * @throws {UsageError} If it is missing or broken.
+ */
+export async function readLabelMaps(path: string): Promise<LabelImage[]> {
+  if (!/\.mat$/i.test(path)) return [await readLabelMap(path)];
+  return parseSegmentations(await readBytes(path), path);
+}
+
+async function readBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
+  try {
+    return await Deno.readFile(path);
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotCapable) throw cause;
+    throw new UsageError({ what: "Cannot read the label map", found: path, cause });
+  }
+}
+
+/**
  * Reads a label map: a PNG with one channel (grey of 1 to 16 bits, or palette
  * indices), or a two-dimensional `.npy`.
  *
@@ -30,13 +50,7 @@ const MOST = 65_536;
  */
 export async function readLabelMap(path: string): Promise<LabelImage> {
   if (path.endsWith(".npy")) return await readLabelArray(path);
-  let bytes: Uint8Array<ArrayBuffer>;
-  try {
-    bytes = await Deno.readFile(path);
-  } catch (cause) {
-    if (cause instanceof Deno.errors.NotCapable) throw cause;
-    throw new UsageError({ what: "Cannot read the label map", found: path, cause });
-  }
+  const bytes = await readBytes(path);
   let png: ReturnType<typeof decode>;
   try {
     png = decode(bytes);

@@ -7,7 +7,7 @@ import { UsageError, WalkcutError } from "../errors.ts";
 import { boundaryF } from "./boundary.ts";
 import { addCounts, type ClassCounts, classCounts, classTotals, emptyCounts, IGNORED } from "./classes.ts";
 import type { Dataset, EvalItem } from "./datasets.ts";
-import { type LabelImage, readLabelMap } from "./label_map.ts";
+import { type LabelImage, readLabelMap, readLabelMaps } from "./label_map.ts";
 import { regionScore } from "./metrics.ts";
 import { readPicture, squareFrame, squareLabels } from "./picture.ts";
 import type { StillSegmenter } from "./still.ts";
@@ -67,9 +67,10 @@ export async function scoreImage(
   const frame = square ? squareFrame(whole, square) : whole;
   const truths: LabelImage[] = [];
   for (const path of item.truths) {
-    const map = await readLabelMap(path);
-    requireSize(map, whole, path, item.image);
-    truths.push(square ? squareLabels(map, square) : map);
+    for (const map of await readLabelMaps(path)) {
+      requireSize(map, whole, path, item.image);
+      truths.push(square ? squareLabels(map, square) : map);
+    }
   }
   const { labels, segments, ms } = await predict(item, prediction, frame, whole, square);
   const base = { id: item.id, segments, ms };
