@@ -327,7 +327,7 @@ async function readCheckpoints(
   // The last line may have been cut off by the kill.
   const lines = text.split("\n").slice(0, -1);
   try {
-    const [header, ...checkpoints] = lines.map((line) => JSON.parse(line));
+    const [header, ...checkpoints] = lines.flatMap(parsed);
     if (header?.key === undefined || typeof header.done !== "number") throw new TypeError("no header");
     return { header, checkpoints };
   } catch (cause) {
@@ -337,6 +337,15 @@ async function readCheckpoints(
       advice: "delete it and run without --resume",
       cause,
     });
+  }
+}
+
+/** A line's value; none where it was cut off by a disk that was full for a while. */
+function parsed(line: string): [value?: ReturnType<typeof JSON.parse>] {
+  try {
+    return [JSON.parse(line)];
+  } catch {
+    return [];
   }
 }
 
