@@ -4,10 +4,15 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
-import { PERMISSION_FLAGS } from "./permissions.ts";
+import { PERMISSION_FLAGS, V8_FLAGS } from "./permissions.ts";
 
 /** What is read at run time and not imported. */
-const INCLUDED = ["models/embedded.json", "models/embedded.onnx", "lib/segmenter_worker.ts"];
+const INCLUDED = [
+  "models/embedded.json",
+  "models/embedded.onnx",
+  "lib/segmenter_worker.ts",
+  "lib/setup/checks.ts",
+];
 
 /** The line that says why a build failed, from what Deno printed. */
 export function explain(stderr: string): string {
@@ -27,6 +32,9 @@ export async function compile(output: string): Promise<string | undefined> {
     args: [
       "compile",
       ...["--config", `${root}deno.json`, "--no-check", "--output", output],
+      // Of node_modules only what is imported.
+      "--exclude-unused-npm",
+      V8_FLAGS,
       ...PERMISSION_FLAGS,
       // The name is looked up when the program runs; FFMPEG_BIN is not known yet.
       "--allow-run",

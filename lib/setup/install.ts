@@ -7,14 +7,15 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
-import { PERMISSION_FLAGS } from "./permissions.ts";
+import { MALLOC_SETTINGS, PERMISSION_FLAGS, V8_FLAGS } from "./permissions.ts";
 
 /** The launcher's text. FFMPEG_BIN is read when it runs. */
 export function launcher(deno: string, root: string): string {
   const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
   return `#!/bin/sh
 # Runs walkcut from its checkout.
-exec ${quote(deno)} run -q --config ${quote(`${root}deno.json`)} ${PERMISSION_FLAGS.join(" ")} \\
+export ${MALLOC_SETTINGS}
+exec ${quote(deno)} run -q ${V8_FLAGS} --config ${quote(`${root}deno.json`)} ${PERMISSION_FLAGS.join(" ")} \\
   --allow-run="ffmpeg\${FFMPEG_BIN:+,$FFMPEG_BIN}" ${quote(`${root}main.ts`)} "$@"
 `;
 }
