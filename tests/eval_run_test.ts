@@ -226,6 +226,16 @@ Deno.test("eval --table runs each row on the embedded network beside the paper's
     assertEquals(journal.trim().split("\n").length, 2);
     await Deno.writeTextFile(`${root}/table.3`, journal.replace(/"covering":[\d.]+/, '"covering":0.125'));
     assertEquals((await scoresOf(...args)).rows[2].summary.covering, 0.125);
+    // The same pictures as COCO-Stuff, in the folder of its name.
+    await put(`${root}/data/coco-stuff-27/images/val2017/a.jpg`, picture(stripes(1, 2, 3)));
+    await put(`${root}/data/coco-stuff-27/annotations/val2017/a.png`, labelPng(stripes(0, 100, 130)));
+    const classes = await scoresOf("--table", "paper5", "--data", `${root}/data`, ...args.slice(6, 10));
+    assert(classes.rows.every((row: { summary: { miou: number } }) => row.summary.miou > 0.3));
+    await assertRejects(
+      () => evaluate(["--table", "paper5"]),
+      WalkcutError,
+      "needs pictures; give --data ROOT",
+    );
     // Levels of 64 are all there is in this row of the paper.
     const third = await scoresOf("--table", "paper3", ...args.slice(2, -2), "--limit", "1");
     assert(third.rows.filter((row: { reason?: string }) => !row.reason).length === third.rows.length - 2);

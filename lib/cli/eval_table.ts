@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { ExitCode, WalkcutError } from "../errors.ts";
-import { openDataset } from "../eval/datasets.ts";
+import { ExitCode, UsageError, WalkcutError } from "../errors.ts";
+import { type Dataset, openDataset } from "../eval/datasets.ts";
 import { Journal, scoreDataset, summarise, type Summary } from "../eval/run.ts";
 import { openStill, type StillOptions } from "../eval/still.ts";
 import { PAPER, type TableRow } from "../eval/tables.ts";
@@ -25,8 +25,27 @@ function rowOptions({ options }: TableRow, model: string, grid: number): StillOp
   return { ...options, levels: options.levels.filter((resolution) => resolution <= grid) };
 }
 
+/** The data set of the tables that compare none. */
+const PAPER_DATASET = "coco-stuff-27";
+
+/** What a row is scored on: the folders given, else its data set in `--data`, or in the folder of its name there. */
+async function datasetOf({ dataset }: TableRow, values: EvalValues): Promise<Dataset> {
+  if (values.data === undefined) return await chosenDataset(values);
+  const name = dataset ?? (values.dataset === "davis" ? undefined : values.dataset) ?? PAPER_DATASET;
+  const below = `${values.data}/${name}`;
+  const isBelow = await Deno.stat(below).then(() => true, () => false);
+  return await openDataset(name, isBelow ? below : values.data);
+}
+
 /** Runs a table of the paper. */
 export async function evaluateTable(values: EvalValues): Promise<number> {
+  if (values.data === undefined && (values.images === undefined || values.labels === undefined)) {
+    throw new UsageError({
+      what: `--table ${values.table} needs pictures`,
+      advice:
+        `give --data ROOT with the folder ${PAPER_DATASET} of the data set, or --images DIR --labels DIR`,
+    });
+  }
   const { title, rows } = PAPER[values.table!];
   const model = values.model ?? "embedded";
   if (model === "embedded") {
@@ -41,9 +60,7 @@ export async function evaluateTable(values: EvalValues): Promise<number> {
   for (const [index, row] of rows.entries()) {
     const label = row.dataset ? `${row.dataset}, ${row.label}` : row.label;
     try {
-      const dataset = row.dataset && !values.images
-        ? await openDataset(row.dataset, `${values.data ?? "."}/${row.dataset}`)
-        : await chosenDataset(values);
+      const dataset = await datasetOf(row, values);
       const options = { ...segmenterOptions(values), grid, ...rowOptions(row, model, grid) };
       const journal = values.resume === undefined
         ? undefined
