@@ -158,14 +158,16 @@ export async function run(parts: RunParts): Promise<Totals> {
       advice: "check --start, --end and the input",
     });
   }
-  const written = await closeAll(outlets, before + frames);
+  const written = await closeAll(outlets, before + frames, signal.aborted);
   return { frames, segments, seconds, applications, written, interrupted: signal.aborted, readerGone };
 }
 
 /** Finishes every output, then gives each its name; where one fails, all keep their partial names. */
-async function closeAll(outlets: readonly Outlet[], frames: number): Promise<string[]> {
+async function closeAll(outlets: readonly Outlet[], frames: number, early: boolean): Promise<string[]> {
   for (const step of ["finish", "close"] as const) {
-    const results = await Promise.allSettled(outlets.map(({ sink }) => sink[step]?.()));
+    const results = await Promise.allSettled(
+      outlets.map(({ sink }) => step === "finish" ? sink.finish?.(early) : sink.close()),
+    );
     const failed = results.filter((result) => result.status === "rejected")
       .find(({ reason }) => !(reason instanceof ClosedPipe));
     if (failed) {

@@ -101,7 +101,7 @@ async function openFfv1(output: string, options: LabelSinkOptions): Promise<Sink
     output,
     partial: claim.partial,
     write: ({ width, height, pts, labels }) => sink.write({ width, height, pts, data: littleEndian(labels) }),
-    finish: () => sink.finish(),
+    finish: (early) => sink.finish(early),
     close: () => sink.close(),
     abort: () => sink.abort(),
   };

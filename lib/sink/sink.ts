@@ -20,8 +20,10 @@ export interface Sink<T> {
   /**
    * Finishes the output under its partial name, where that takes a while: so that several outputs of a run
    * get their names together, or none does.
+   *
+   * @param early True where the run ended before its source: sound must not go on then. Default false.
    */
-  finish?(): Promise<void>;
+  finish?(early?: boolean): Promise<void>;
   /** Finishes the output and gives it its name. */
   close(): Promise<void>;
   /** Ends early and makes playable what was done; never throws; safe after `close()` and twice. */

@@ -20,6 +20,8 @@ import { ClosedPipe, type Picture, type Sink } from "./sink.ts";
 const LONGEST_LAST_FRAME = 10;
 /** Milliseconds that ffmpeg gets, when a run ends early, to take what is in its pipe. */
 const DRAIN_MS = 200;
+/** Milliseconds that ffmpeg gets, when a run is interrupted, to come to the end of the source's sound. */
+const SOON_MS = 3000;
 
 /**
  * Opens an encoded video.
@@ -51,12 +53,13 @@ export async function openVideoSink(output: string, options: PictureSinkOptions)
   const color = info.color ?? { matrix: "bt709", primaries: "bt709", transfer: "bt709" };
   const filters = container.muxer === "gif"
     ? GIF_FILTERS
-    : encodeFilters(color, encoder.pixelFormat).join(",");
+    : [...encodeFilters(color, encoder.pixelFormat), ...encoder.upload].join(",");
   // Where an earlier run is gone on with, sound and all else come in when the pieces are joined.
   const pieces = options.resume?.pieces;
   const now = pieces ? NO_COPIES : copies;
   const args = (first: number) => [
     "-y",
+    ...encoder.device,
     ...nutInputArgs(),
     ...(now.needed ? now.inputArgs : []),
     "-map",
@@ -66,8 +69,10 @@ export async function openVideoSink(output: string, options: PictureSinkOptions)
     `${startAt(first)},${filters}`,
     "-c:v",
     encoder.codec,
-    "-pix_fmt",
-    container.muxer === "gif" ? "pal8" : encoder.pixelFormat,
+    // Frames that lie on a device have a format of its own.
+    ...(encoder.upload.length > 0
+      ? []
+      : ["-pix_fmt", container.muxer === "gif" ? "pal8" : encoder.pixelFormat]),
     ...encoder.args,
     ...(container.muxer === "gif" ? [] : colorTags(color, encoder.pixelFormat)),
     ...passthroughArgs(ffmpeg),
@@ -95,8 +100,11 @@ export async function openVideoSink(output: string, options: PictureSinkOptions)
       : {}),
     ...(isMp4(container)
       ? {
-        finish: ({ last }: FrameTimes) => joinFragments(ffmpeg, claim.partial, container, info, copies, last),
+        finish: (times: FrameTimes) => joinFragments(ffmpeg, claim.partial, container, info, copies, times),
       }
+      : {}),
+    ...(!isMp4(container) && now.sound
+      ? { finish: (times: FrameTimes) => endSound(ffmpeg, claim.partial, container, info, times) }
       : {}),
     ...(pieces
       ? { resumed: true, finish: finishPieces(ffmpeg, claim, container, info, copies, pieces) }
@@ -123,7 +131,8 @@ export function finishPieces(
   copies: CopyPlan,
   pieces: readonly Piece[],
 ): (times: FrameTimes) => Promise<Finished> {
-  return async ({ first }) => {
+  return async (times) => {
+    const { first } = times;
     const joined = partialName(claim.partial);
     try {
       await joinPieces(ffmpeg, {
@@ -136,6 +145,7 @@ export function finishPieces(
           ...(isMp4(container) ? mp4Args(info) : ["-avoid_negative_ts", "disabled"]),
           ...lastFrameArgs(container, info),
           ...(copies.sound && info.origin!.trimmed ? ["-shortest"] : []),
+          ...endArgs(info, times),
           ...["-f", container.muxer, `file:${joined}`],
           ...(copies.sound ? info.origin!.outputArgs : []),
         ],
@@ -246,22 +256,54 @@ async function joinFragments(
   container: Container,
   info: VideoInfo,
   { late, inputArgs }: CopyPlan,
-  last: number,
+  times: FrameTimes,
 ): Promise<Finished> {
   const joined = partialName(path);
   // A run that ended early leaves out the subtitles of what it did not come to.
-  const limit = ["-t", (ptsSeconds(info, last) + LONGEST_LAST_FRAME).toFixed(6)];
-  const process = FfmpegProcess.spawn(ffmpeg, [
+  const limit = ["-t", (ptsSeconds(info, times.last) + LONGEST_LAST_FRAME).toFixed(6)];
+  return await remux(ffmpeg, path, joined, [
     // Its times are taken as they are; those of the source begin where the frames do.
     ...["-y", "-protocol_whitelist", "file", "-seek_timestamp", "1", "-f", "mov", "-i", `file:${path}`],
     ...(late.length > 0 ? [...(inputArgs.includes("-t") ? [] : limit), ...inputArgs] : []),
     ...["-map", "0:v:0", "-map", "0:a?", "-c:v", "copy", "-c:a", "copy", ...late],
     ...["-map_metadata", "0", "-map_chapters", "0", ...lastFrameArgs(container, info), "-bsf:a", LAST_SOUND],
-    ...[...mp4Args(info), "-f", container.muxer, `file:${joined}`],
+    ...[...mp4Args(info), ...endArgs(info, times), "-f", container.muxer, `file:${joined}`],
     ...(late.length > 0 ? info.origin!.outputArgs : []),
-  ], { role: "muxer" });
+  ]);
+}
+
+/** Ends the sound of a run that ended early where its picture does. */
+async function endSound(
+  ffmpeg: Ffmpeg,
+  path: string,
+  container: Container,
+  info: VideoInfo,
+  times: FrameTimes,
+): Promise<Finished | undefined> {
+  if (!times.early) return undefined;
+  const joined = partialName(path);
+  return await remux(ffmpeg, path, joined, [
+    ...["-y", "-protocol_whitelist", "file", "-i", `file:${path}`, "-map", "0", "-c", "copy", "-copyts"],
+    ...[...endArgs(info, times), "-avoid_negative_ts", "disabled", "-f", container.muxer, `file:${joined}`],
+  ]);
+}
+
+/** The end of the last frame as the end of all streams, where a run ended early. */
+function endArgs(info: VideoInfo, { last, early }: FrameTimes): string[] {
+  const usual = info.frameRate ? info.frameRate.den / info.frameRate.num : 0.04;
+  return early ? ["-t", (ptsSeconds(info, last) + usual).toFixed(6)] : [];
+}
+
+/** Runs ffmpeg from the file at `path` to the one at `joined`, which takes its place. */
+async function remux(
+  ffmpeg: Ffmpeg,
+  path: string,
+  joined: string,
+  args: readonly string[],
+): Promise<Finished> {
+  const process = FfmpegProcess.spawn(ffmpeg, args, { role: "muxer" });
   try {
-    if (!(await process.ended).success) throw process.failure(`Cannot give ${path} its index`);
+    if (!(await process.ended).success) throw process.failure(`Cannot finish ${path}`);
     return { path: joined, spent: [path] };
   } catch (error) {
     await process.kill();
@@ -305,6 +347,8 @@ export interface FrameTimes {
   /** Undefined where none was. */
   readonly first: number | undefined;
   readonly last: number;
+  /** True where the run ended before its source did. */
+  readonly early: boolean;
 }
 
 /** A frame as an encoder takes it. */
@@ -390,7 +434,7 @@ export class NutSink implements Sink<Picture> {
     );
   }
 
-  async finish(): Promise<void> {
+  async finish(early = false): Promise<void> {
     if (this.#done) return;
     await this.#writing;
     if (this.#failed) throw this.#failed;
@@ -398,13 +442,16 @@ export class NutSink implements Sink<Picture> {
     const process = this.#process;
     if (process) {
       await process.closeStdin();
+      const stopped = early && this.#options.interrupt && !await this.#endsSoon(process);
+      if (stopped) process.signal("SIGINT");
       const status = await process.ended;
-      if (!status.success) throw this.#failure(process);
+      // ffmpeg ends its file at an interrupt, and says so with 255.
+      if (!status.success && !(stopped && status.code === 255)) throw this.#failure(process);
     } else if (!this.#options.resumed) {
       throw new WalkcutError({ what: "No frame was written to the output", found: this.output });
     }
     const first = process ? this.#firstPts : undefined;
-    this.#finished = await this.#options.finish?.({ first, last: this.#lastPts }) ?? undefined;
+    this.#finished = await this.#options.finish?.({ first, last: this.#lastPts, early }) ?? undefined;
     this.#whole = true;
   }
 
@@ -414,6 +461,12 @@ export class NutSink implements Sink<Picture> {
     this.#whole = false;
     await this.#options.claim?.commit(this.#finished?.path);
     for (const path of this.#finished?.spent ?? []) await Deno.remove(path).catch(() => {});
+  }
+
+  /** True where ffmpeg ends by itself: the rest of a source's sound may keep it for long. */
+  async #endsSoon(process: FfmpegProcess): Promise<boolean> {
+    await Promise.race([process.ended, delay(SOON_MS)]);
+    return process.status !== undefined;
   }
 
   async abort(): Promise<void> {
