@@ -28,12 +28,20 @@ export interface Factor {
   readonly diagonal: Float32Array<ArrayBuffer>;
   /** ‖F‖² / tr A. */
   readonly traceShare: number;
-  /** True where the basis it started from was stale: the picture moves fast. */
-  readonly renewed?: boolean;
+  /** How the frames of a picture that moves fast start; absent where it is calm. */
+  readonly renewals?: Renewals;
 }
 
 /** What a factor leaves to the next frame's. */
-export type HeldFactor = Pick<Factor, "basis" | "rows" | "renewed">;
+export type HeldFactor = Pick<Factor, "basis" | "rows" | "renewals">;
+
+/** Frames that start from the last F before the last basis is tried again. */
+interface Renewals {
+  /** Those to come. */
+  readonly left: number;
+  /** How many there were since the last try; twice as many follow one that fails. */
+  readonly wait: number;
+}
 
 /** Share of the trace from which the factor's partition is the exact one's (measured: identity of F and A above it). */
 export const ENOUGH_TRACE = 0.95;
@@ -49,6 +57,9 @@ const HEADROOM = 0.03;
 
 /** Fewest columns that a basis is cut down to: fewer save nothing, and the next frame would outgrow them. */
 const LEAST_RANK = 32;
+
+/** Most frames before a basis is tried again that was stale before. */
+const MOST_WAIT = 16;
 
 /** Columns to which a basis may grow while it is renewed. */
 const MOST_COLUMNS = 256;
@@ -92,26 +103,30 @@ export async function sketchFactor(
  * Where the basis has grown stale it is renewed by half a subspace iteration,
  * V ← orth(Mᵀ·[F, M·probes]), at 2·k·(r + 8) products more; the probes lie in what it
  * missed, so a basis that is too small for its picture grows. After a frame that
- * needed this the next one starts from the last F, V ← orth(Mᵀ·F), without trying
- * the old basis first: 2·k·r products in all.
+ * needed this the next ones start from the last F, V ← orth(Mᵀ·F), without trying
+ * the old basis first: 2·k·r products in all. Each try that fails doubles the frames until the next.
  */
 export async function continueFactor(
   tally: Tally,
   steps: number,
-  { basis, rows, renewed }: HeldFactor,
+  { basis, rows, renewals }: HeldFactor,
   seed: number,
 ): Promise<Factor> {
   const n = tally.walk.n;
   const rank = basis.length / n;
-  const start = renewed ? await rowBasis(tally, steps, rows, rank) : { basis, rank };
+  const moving = renewals !== undefined && renewals.left > 0;
+  const start = moving ? await rowBasis(tally, steps, rows, rank) : { basis, rank };
   const { block, columns, factor } = await projectWithProbes(tally, steps, start.basis, start.rank, seed);
   if (factor.traceShare >= ENOUGH_TRACE) {
+    if (!moving) return factor;
     // Once the picture is calm enough to leave room, its basis may serve again as it is.
-    return { ...factor, renewed: renewed === true && factor.traceShare < ENOUGH_TRACE + HEADROOM };
+    const calm = factor.traceShare >= ENOUGH_TRACE + HEADROOM;
+    return { ...factor, renewals: { ...renewals, left: renewals.left - Number(calm) } };
   }
   const next = await rowBasis(tally, steps, block, columns);
   const fresh = await project(tally, steps, next.basis, next.rank, seed + 1);
-  return { ...truncate(fresh, next.rank), renewed: true };
+  const wait = Math.min(MOST_WAIT, renewals ? 2 * renewals.wait : 1);
+  return { ...truncate(fresh, next.rank), renewals: { left: wait, wait } };
 }
 
 /** The factor with A_ii as it is, in place of what its probes estimate. */
