@@ -7,8 +7,8 @@ import { Journal } from "../../lib/eval/run.ts";
 import { WalkcutError } from "../../lib/errors.ts";
 
 const ROOT = new URL("../../", import.meta.url);
-/** What results of our own depend on. */
-const SOURCES = ["lib", "models", "shaders"];
+/** What results depend on: ours, and those of others, whose labels are only scored here. */
+const SOURCES = { own: ["lib", "models", "shaders"], foreign: ["lib/eval", "bench/peers"] } as const;
 
 /** A folder of results that hold for the program as it is now. */
 export class Cache {
@@ -17,11 +17,12 @@ export class Cache {
   /**
    * Opens the results of a program with these sources; those of others are of no use and removed.
    *
+   * @param kind whose results.
    * @param fresh forget them.
    */
-  static async open(fresh: boolean): Promise<Cache> {
-    const root = new URL(".cache/quality/", ROOT).pathname;
-    const version = await fingerprint();
+  static async open(kind: keyof typeof SOURCES, fresh: boolean): Promise<Cache> {
+    const root = new URL(`.cache/quality/${kind}/`, ROOT).pathname;
+    const version = await fingerprint(SOURCES[kind]);
     const folder = `${root}${version}`;
     try {
       await Deno.mkdir(root, { recursive: true });
@@ -55,7 +56,7 @@ export class Cache {
 }
 
 /** A name for the contents of the sources. */
-async function fingerprint(): Promise<string> {
+async function fingerprint(sources: readonly string[]): Promise<string> {
   const files: string[] = [];
   const walk = async (folder: string) => {
     for await (const { name, isDirectory } of Deno.readDir(new URL(folder, ROOT))) {
@@ -63,7 +64,7 @@ async function fingerprint(): Promise<string> {
       else files.push(`${folder}${name}`);
     }
   };
-  for (const folder of SOURCES) await walk(`${folder}/`);
+  for (const folder of sources) await walk(`${folder}/`);
   const parts: string[] = [];
   for (const file of files.sort()) {
     parts.push(`${file} ${await digest(await Deno.readFile(new URL(file, ROOT)))}`);

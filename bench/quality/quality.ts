@@ -41,32 +41,36 @@ const SCALES = [200, 500, 1000];
 
 type Row = { readonly name: string } & (Summary | StreamRow);
 type Settings = ReturnType<typeof parse>;
+type Caches = Readonly<Record<"own" | "foreign", Cache>>;
 
 /** Runs the bench; `args` as on the command line. */
 export async function main(args: readonly string[]): Promise<void> {
   const settings = parse(args);
   if (settings.help) return console.log(USAGE);
-  const cache = await Cache.open(settings.fresh);
+  const caches = {
+    own: await Cache.open("own", settings.fresh),
+    foreign: await Cache.open("foreign", settings.fresh),
+  };
   const json = settings.out.replace(/[^/]*$/, "results.json");
   for (const name of settings.only) {
     console.log(`\n${name}`);
-    const section = await runSection(name, settings, cache);
+    const section = await runSection(name, settings, caches);
     console.log(tableOf(section));
     // After each section, so that what is done stays.
     await writeResults(json, settings.out, { ...await readResults(json), [name]: section });
   }
 }
 
-async function runSection(name: SectionName, settings: Settings, cache: Cache): Promise<Section> {
+async function runSection(name: SectionName, settings: Settings, { own, foreign }: Caches): Promise<Section> {
   const device = await deviceName(settings.device);
   const date = new Date().toISOString().slice(0, 10);
   if (name === "clips") {
-    const { rows, data } = await clipRows(settings, cache);
+    const { rows, data } = await clipRows(settings, own);
     return { data, device, date, rows };
   }
   if (name === "scenes") {
     const data = `${settings.seeds} scenes of ${settings.seconds} s a grade`;
-    return { data, device, date, rows: await sceneRows(settings, cache) };
+    return { data, device, date, rows: await sceneRows(settings, own) };
   }
   const whole = await openDataset("bsds500", settings.data);
   const dataset = { ...whole, items: whole.items.slice(0, settings.first) };
@@ -79,12 +83,12 @@ async function runSection(name: SectionName, settings: Settings, cache: Cache): 
   for (const [label, options] of configurations(name, settings)) {
     put({
       name: label,
-      ...await scoreOwn(dataset, { device: settings.device, ...options }, settings, cache),
+      ...await scoreOwn(dataset, { device: settings.device, ...options }, settings, own),
     });
   }
   for (const method of name === "methods" ? foreignMethods(settings) : []) {
     const key = { method, data: settings.data, pictures: dataset.items.length };
-    put({ name: method, ...await cache.value(key, () => scoreForeign(method, dataset, settings.python)) });
+    put({ name: method, ...await foreign.value(key, () => scoreForeign(method, dataset, settings.python)) });
   }
   return { data, device, date, rows: rows as unknown as Section["rows"] };
 }
