@@ -89,9 +89,10 @@ export async function withPower(
   if (chosen === "apply") return await cut(walk, settings);
   const formed = await walk.power(steps);
   try {
-    const { segmentation, state } = await cut(formed, { ...settings, steps: 1 });
+    const result = await cut(formed, { ...settings, steps: 1 });
+    const { segmentation } = result;
     const stats = { ...segmentation.stats, power: "form" as const, matrixProducts: formingProducts(steps) };
-    return { segmentation: { ...segmentation, stats }, state };
+    return { ...result, segmentation: { ...segmentation, stats } };
   } finally {
     formed.release();
   }

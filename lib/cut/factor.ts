@@ -12,7 +12,7 @@
 import { gaussian } from "../random.ts";
 import { joinBlocks, takeColumns } from "../walk/block.ts";
 import { backward, forward, type Tally } from "../walk/tally.ts";
-import { combine, deflate, gram, orthonormalise } from "./blocks.ts";
+import { combine, deflate, orthonormalise, roundedGram } from "./blocks.ts";
 import { symmetricEigen } from "./small_eigen.ts";
 
 /** A ≈ F·Fᵀ of one frame. */
@@ -198,7 +198,7 @@ async function projectWithProbes(
 /** Turns F and V into their principal directions and keeps as few as hold enough of the trace. */
 function truncate(factor: Factor, most: number): Factor {
   const { n, rank, rows, basis, diagonal, traceShare } = factor;
-  const { values, vectors } = symmetricEigen(gram(rows, n, rank), rank);
+  const { values, vectors } = symmetricEigen(roundedGram(rows, n, rank), rank);
   let held = 0;
   for (const value of values) held += value;
   const total = held / traceShare;
