@@ -3,7 +3,8 @@ import { openVideo, type VideoSource } from "../lib/source/mod.ts";
 import { claimOutput, openLabelSink, openPictureSink, openRleSink } from "../lib/sink/mod.ts";
 import { compressCounts, encodeSegments } from "../lib/sink/rle.ts";
 import { nutCrc } from "../lib/ffmpeg/nut.ts";
-import { FfmpegError, UsageError, WalkcutError } from "../lib/errors.ts";
+import { locateFfmpeg } from "../lib/ffmpeg/locate.ts";
+import { DeviceError, FfmpegError, UsageError, WalkcutError } from "../lib/errors.ts";
 import { decodeRle, describe, ffmpeg, inFolder, names, packetTimes, processesWith } from "./io_media.ts";
 
 const LAVFI = ["-f", "lavfi", "-i"];
@@ -282,6 +283,61 @@ Deno.test("openPictureSink() keeps alpha in every output that a cutout may have"
         (i & 3) === 3 && (a < 64 || a > 192) && (a > 128) !== (back[n * meant.length + i]! > 128)
       );
       assertEquals(wrong.length, 0, `c.gif, frame ${n}: a GIF's pixels are there or not`);
+    }
+  }));
+
+Deno.test("openPictureSink() finds an encoder in hardware by trying, and says why there is none", () =>
+  inFolder(async (folder) => {
+    const real = (await locateFfmpeg()).path;
+    const info = {
+      width: 256,
+      height: 256,
+      timeBase: { num: 1, den: 25 },
+      still: false,
+      audioStreams: 0,
+      subtitleStreams: 0,
+    };
+    // An ffmpeg on a machine that has one such encoder: it stands for x264 here.
+    const machine = async (has: string) => {
+      const path = `${folder}/ffmpeg-${has}`;
+      await Deno.writeTextFile(
+        path,
+        `#!/bin/bash
+args=()
+for a in "$@"; do
+  case "$a" in
+    -encoders) echo " V....D h264_nvenc  an encoder in hardware"; exec ${real} "$@" ;;
+    ${has}) a=libx264 ;;
+    *_nvenc|*_qsv|*_vaapi|*_v4l2m2m|*_amf|*_mf|*_videotoolbox) echo "[error] No such device: $a" >&2; exit 1 ;;
+    -cq) a=-crf ;;
+    -rc) a=-preset ;;
+    vbr) a=ultrafast ;;
+  esac
+  args+=("$a")
+done
+exec ${real} "\${args[@]}"
+`,
+        { mode: 0o755 },
+      );
+      return path;
+    };
+    const open = async (has: string, codec: string) =>
+      await openPictureSink(`${folder}/${has}-${codec}.mp4`, { info, codec, ffmpeg: await machine(has) });
+    const sink = await open("h264_nvenc", "hardware");
+    for (let pts = 0; pts < 3; pts++) {
+      await sink.write({ width: 256, height: 256, channels: 3, pts, data: new Uint8Array(256 * 256 * 3) });
+    }
+    await sink.close();
+    assert(/Video: h264 /.test(await describe(sink.output)));
+    for (
+      const [has, codec, line] of [
+        ["none", "hardware", /^No encoder in hardware works here: .*h264_nvenc: No such device: h264_nvenc/],
+        ["none", "h264_nvenc", /^h264_nvenc does not work here: No such device: h264_nvenc/],
+      ] as const
+    ) {
+      const error = await open(has, codec).then(() => undefined, (error: unknown) => error);
+      assert(error instanceof DeviceError && line.test(error.message), `${error}`);
+      assertEquals(error.exitCode, 3);
     }
   }));
 

@@ -372,7 +372,7 @@ export const segmentCommand = defineCommand({
       name: "codec",
       kind: "text",
       value: "NAME",
-      help: "the encoder, by ffmpeg's name",
+      help: "the encoder, by ffmpeg's name; hardware: any in hardware that works here",
       default: "what suits the container",
       group: "Encoding",
     },

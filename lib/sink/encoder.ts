@@ -5,6 +5,7 @@
  */
 import { type Ffmpeg, ffmpegInstallLine, listCapabilities } from "../ffmpeg/locate.ts";
 import { UsageError } from "../errors.ts";
+import { findHardware, hardwareSetting, isHardware, requireHardware } from "./hardware.ts";
 import type { Origin, OriginStream } from "../source/frame.ts";
 
 /** A container that pictures can be encoded into. */
@@ -13,6 +14,8 @@ export interface Container {
   readonly muxer: string;
   /** Encoders in order of preference. */
   readonly codecs: readonly string[];
+  /** What encoders in hardware may make for it, the best first. */
+  readonly hardware: readonly string[];
   /** Encoders for pictures with alpha, in order of preference; empty where the container takes none. */
   readonly alphaCodecs: readonly string[];
   /** Codecs of sound that it takes as they are; `"all"`. */
@@ -29,6 +32,7 @@ export interface Container {
 const MP4: Container = {
   muxer: "mp4",
   codecs: ["libx264", "h264_videotoolbox", "libopenh264", "mpeg4"],
+  hardware: ["h264", "hevc", "av1"],
   alphaCodecs: [],
   audio: ["aac", "mp3", "ac3", "eac3", "opus", "alac", "flac", "mp2"],
   audioCodec: "aac",
@@ -60,6 +64,7 @@ const CONTAINERS: Readonly<Record<string, Container>> = {
   mkv: {
     muxer: "matroska",
     codecs: ["libx264", "h264_videotoolbox", "libopenh264", "mpeg4"],
+    hardware: ["h264", "hevc", "av1"],
     alphaCodecs: ["ffv1"],
     audio: "all",
     audioCodec: "aac",
@@ -70,6 +75,7 @@ const CONTAINERS: Readonly<Record<string, Container>> = {
   webm: {
     muxer: "webm",
     codecs: ["libvpx-vp9", "libvpx", "libsvtav1", "libaom-av1"],
+    hardware: ["av1", "vp9", "vp8"],
     alphaCodecs: ["libvpx-vp9", "libvpx"],
     audio: ["opus", "vorbis"],
     audioCodec: "libvorbis",
@@ -77,7 +83,15 @@ const CONTAINERS: Readonly<Record<string, Container>> = {
     subtitleCodec: "webvtt",
     attachments: false,
   },
-  gif: { muxer: "gif", codecs: ["gif"], alphaCodecs: ["gif"], audio: [], subtitles: [], attachments: false },
+  gif: {
+    muxer: "gif",
+    codecs: ["gif"],
+    hardware: [],
+    alphaCodecs: ["gif"],
+    audio: [],
+    subtitles: [],
+    attachments: false,
+  },
 };
 
 /** Subtitles that are text, and so can be turned into another kind of text. */
@@ -108,6 +122,10 @@ export interface EncoderChoice {
   readonly codec: string;
   readonly pixelFormat: string;
   readonly args: readonly string[];
+  /** ffmpeg's arguments before its inputs. */
+  readonly device: readonly string[];
+  /** Filters after the pixel format, to a device. */
+  readonly upload: readonly string[];
 }
 
 /** What the person asked for. */
@@ -125,6 +143,7 @@ export interface EncoderWishes {
  * Chooses and sets the encoder.
  *
  * @throws {UsageError} If this ffmpeg lacks it, or the container takes no alpha.
+ * @throws {DeviceError} If it is one in hardware that does not work here.
  */
 export async function chooseEncoder(
   ffmpeg: Ffmpeg,
@@ -139,7 +158,9 @@ export async function chooseEncoder(
       advice: "write .mov, .webm, .mkv or .png, or name a --codec that has",
     });
   }
-  const codec = wishes.codec ?? wanted.find((name) => have.has(name));
+  const codec = wishes.codec === "hardware"
+    ? await findHardware(ffmpeg, container.hardware)
+    : wishes.codec ?? wanted.find((name) => have.has(name));
   if (codec === undefined || !have.has(codec)) {
     const near = [...have].filter((name) => codec && (name.includes(codec) || codec.includes(name))).slice(
       0,
@@ -151,12 +172,26 @@ export async function chooseEncoder(
       advice: near.length > 0 ? `it has ${near.join(", ")}` : `install a full one: ${ffmpegInstallLine()}`,
     });
   }
+  // Players of Apple know HEVC in MP4 by this tag alone.
+  const tag = /hevc|x265/.test(codec) && /^(mp4|mov)$/.test(container.muxer) ? ["-tag:v", "hvc1"] : [];
+  if (isHardware(codec)) {
+    if (wishes.codec !== "hardware") await requireHardware(ffmpeg, codec);
+    const { args, ...setting } = hardwareSetting(codec, wishes.crf, wishes.preset);
+    return {
+      codec,
+      ...setting,
+      args: [...args, ...tag],
+      ...(wishes.pixFmt === undefined ? {} : { pixelFormat: wishes.pixFmt }),
+    };
+  }
   const alpha = wishes.channels === 4;
   return {
     codec,
     pixelFormat: wishes.pixFmt ??
       pixelFormatOf(codec, alpha, wishes.width % 2 === 0 && wishes.height % 2 === 0),
-    args: encoderArgs(codec, wishes),
+    args: [...encoderArgs(codec, wishes), ...tag],
+    device: [],
+    upload: [],
   };
 }
 

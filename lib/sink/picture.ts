@@ -28,7 +28,7 @@ export interface PictureSinkOptions extends ClaimOptions {
   readonly channels?: 3 | 4;
   /** Copy sound, subtitles, chapters and metadata from the source. Default true. */
   readonly audio?: boolean;
-  /** ffmpeg's name of the encoder. Default: what suits the container. */
+  /** ffmpeg's name of the encoder, or `"hardware"` for any such that works. Default: what suits the container. */
   readonly codec?: string;
   /** Constant rate factor. Default: 18 for H.264 and what matches it elsewhere. */
   readonly crf?: number;
