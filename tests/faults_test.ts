@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { ffmpeg, inFolder, names, packetTimes, processesWith } from "./io_media.ts";
-import { changedProgram, children, commandOf, quoted, told, underWay, walkcut } from "./program.ts";
+import { changedProgram, children, commandOf, quoted, start, told, underWay, walkcut } from "./program.ts";
 
 /** A clip with sound whose frames take a while, even without network and cut. */
 async function clip(path: string, seconds = 20): Promise<void> {
@@ -222,3 +222,79 @@ Deno.test("--stall-timeout names an ffmpeg that stands still, and what was done 
       await Deno.remove(`${folder}/out.partial.mkv`);
     }
   }));
+
+for (const kind of ["mp4", "mkv"]) {
+  Deno.test(`an interrupted run into ${kind} ends its sound with its picture`, () =>
+    inFolder(async (folder) => {
+      await clip(`${folder}/clip.mp4`, 60);
+      const args = [
+        `${folder}/clip.mp4`,
+        "--null-model",
+        "-o",
+        `${folder}/out.${kind}`,
+        "--preset",
+        "ultrafast",
+      ];
+      const { child, stderr } = await underWay(folder, args, 40);
+      child.kill("SIGINT");
+      assertEquals((await child.status).code, 130, await stderr);
+      assertMatch(told(await stderr), /^walkcut: interrupted: \d+ frames, [^\n]*out\.\w+\n$/);
+      const frames = Number(/interrupted: (\d+) frames/.exec(await stderr)![1]);
+      assert(frames < 1500, `${frames} frames: it was not interrupted`);
+      const pictures = await packetTimes(`${folder}/out.${kind}`);
+      const sound = await packetTimes(`${folder}/out.${kind}`, "0:a:0");
+      assertEquals(pictures.length, frames);
+      const [end, soundEnd] = [pictures.at(-1)! + 0.04, sound.at(-1)! + 1024 / 44100];
+      assert(Math.abs(end - soundEnd) < 0.06, `picture to ${end} s, sound to ${soundEnd} s`);
+      assertEquals(await names(folder), ["clip.mp4", `out.${kind}`]);
+      assertEquals(await processesWith(folder), []);
+    }));
+}
+
+Deno.test("a slow reader of stdout slows the decoder, and memory stays flat", () =>
+  inFolder(async (folder) => {
+    const [width, height, all] = [320, 180, 400];
+    const bytes = width * height * 3;
+    await clip(`${folder}/clip.mp4`, all / 25);
+    const args = [`${folder}/clip.mp4`, "--null-model", "-o", "-", "--output-format", "rgb24"];
+    const child = start(folder, [...args, "--progress", "json"]);
+    let told = "";
+    const reading = (async () => {
+      for await (const part of child.stderr.pipeThrough(new TextDecoderStream())) told += part;
+    })();
+    const reader = child.stdout.getReader({ mode: "byob" });
+    let taken = 0;
+    const take = async (frames: number) => {
+      let most = 0;
+      for (const end = taken + frames * bytes; taken < end;) {
+        const { value, done } = await reader.read(new Uint8Array(Math.min(1 << 16, end - taken)));
+        if (done) break;
+        taken += value.length;
+        if (taken % (50 * bytes) < value.length) most = Math.max(most, await resident(child.pid) || 0);
+      }
+      return most;
+    };
+    await take(20);
+    const before = await resident(child.pid);
+    // Nothing is read until nothing moves any more: the pipe is full, and so are the few places before it.
+    let last = "";
+    while (told !== last) {
+      last = told;
+      await new Promise((resolve) => setTimeout(resolve, 1500));
+    }
+    const frames = () => Number([...told.matchAll(/"frame":(\d+)/g)].at(-1)![1]);
+    assert(frames() <= 20 + 8, `${frames()} frames are done, 20 were taken`);
+    assert(await resident(child.pid) < 1.15 * before);
+    const most = await take(all);
+    assertEquals([taken, (await child.status).code], [all * bytes, 0]);
+    await reading;
+    assertEquals(frames(), all);
+    assert(most < 1.25 * before, `${before} KiB early, ${most} KiB later`);
+  }));
+
+/** Resident memory of a process in KiB. */
+async function resident(pid: number): Promise<number> {
+  // Deno itself reads /proc only with every permission.
+  const { stdout } = await new Deno.Command("cat", { args: [`/proc/${pid}/status`] }).output();
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(new TextDecoder().decode(stdout))?.[1]);
+}
