@@ -19,9 +19,14 @@ export class Cache {
    *
    * @param kind whose results.
    * @param fresh forget them.
+   * @param home the folder of all results, ending in a slash.
    */
-  static async open(kind: keyof typeof SOURCES, fresh: boolean): Promise<Cache> {
-    const root = new URL(`.cache/quality/${kind}/`, ROOT).pathname;
+  static async open(
+    kind: keyof typeof SOURCES,
+    fresh: boolean,
+    home = new URL(".cache/quality/", ROOT).pathname,
+  ): Promise<Cache> {
+    const root = `${home}${kind}/`;
     const version = await fingerprint(SOURCES[kind]);
     const folder = `${root}${version}`;
     try {
