@@ -5,7 +5,16 @@ import { compressCounts, encodeSegments } from "../lib/sink/rle.ts";
 import { nutCrc } from "../lib/ffmpeg/nut.ts";
 import { locateFfmpeg } from "../lib/ffmpeg/locate.ts";
 import { DeviceError, FfmpegError, UsageError, WalkcutError } from "../lib/errors.ts";
-import { decodeRle, describe, ffmpeg, inFolder, names, packetTimes, processesWith } from "./io_media.ts";
+import {
+  decodeRle,
+  describe,
+  ffmpeg,
+  inFolder,
+  names,
+  packetTimes,
+  processesWith,
+  runMain,
+} from "./io_media.ts";
 
 const LAVFI = ["-f", "lavfi", "-i"];
 const SOUND = ["-f", "lavfi", "-i", "sine=d=1"];
@@ -127,7 +136,11 @@ Deno.test("openLabelSink() is lossless in every form", () =>
   }));
 
 Deno.test("encodeSegments() is what COCO's decoder reads back", () => {
+  // Known strings: an empty and a full mask of 10×10, and differences of both signs.
   assertEquals(compressCounts([0, 5]), "05");
+  assertEquals(compressCounts([100]), "T3");
+  assertEquals(compressCounts([0, 100]), "0T3");
+  assertEquals(compressCounts([6, 1, 40, 4, 5, 4, 5, 4, 21]), "61X13mN000`0");
   const known = Uint16Array.from({ length: 90 }, (_, i) => {
     const [x, y] = [i % 10, Math.floor(i / 10)];
     return x >= 3 && x < 6 && y >= 2 && y < 5 ? 2 : 1;
@@ -283,6 +296,36 @@ Deno.test("openPictureSink() keeps alpha in every output that a cutout may have"
         (i & 3) === 3 && (a < 64 || a > 192) && (a > 128) !== (back[n * meant.length + i]! > 128)
       );
       assertEquals(wrong.length, 0, `c.gif, frame ${n}: a GIF's pixels are there or not`);
+    }
+  }));
+
+Deno.test("Y4M on stdout says when it loses uneven times, once", () =>
+  inFolder(async (folder) => {
+    const uneven = ["-vf", "setpts=PTS+floor(N*N/3)/(FRAME_RATE*TB)", "-fps_mode", "passthrough"];
+    for (
+      const [name, args, line] of [["even", [], /^$/], [
+        "uneven",
+        uneven,
+        /^walkcut: .*uneven.*nut.*\n$/,
+      ]] as const
+    ) {
+      const file = `${folder}/${name}.mkv`;
+      await ffmpeg(
+        ...LAVFI,
+        "testsrc2=s=64x48:r=30000/1001",
+        ...args,
+        "-frames:v",
+        "9",
+        "-c:v",
+        "ffv1",
+        file,
+      );
+      const { code, stderr } = await runMain(folder, [
+        ...[file, "--null-model", "-o", "-", "--output-format", "y4m", "--progress", "none"],
+      ]);
+      assertEquals(code, 0);
+      const said = stderr.split("\n").filter((text) => !/ frames, /.test(text)).join("\n");
+      assert(line.test(said), stderr);
     }
   }));
 

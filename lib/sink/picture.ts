@@ -162,13 +162,40 @@ async function openY4m(options: PictureSinkOptions): Promise<Sink<Picture>> {
   ];
   const start = () =>
     FfmpegProcess.spawn(ffmpeg, args, { role: "Y4M writer", stdin: "piped", stdout: "inherit" });
-  return new NutSink(start, {
+  const frameRate = info.frameRate ?? { num: 25, den: 1 };
+  const sink = new NutSink(start, {
     output: "stdout",
-    info: { ...info, frameRate: info.frameRate ?? { num: 25, den: 1 } },
+    info: { ...info, frameRate },
     size,
     channels: options.channels ?? 3,
     interrupt: false,
   });
+  const even = evenTimes({ ...info, frameRate });
+  let told = false;
+  return {
+    output: sink.output,
+    write(picture) {
+      if (!told && !even(picture.pts)) {
+        told = true;
+        options.warn?.("the frames' times are uneven and Y4M cannot say so; --output-format nut keeps them");
+      }
+      return sink.write(picture);
+    },
+    close: () => sink.close(),
+    abort: () => sink.abort(),
+  };
+}
+
+/** Tells of each time whether it is where the frame rate puts it, to a tick of the clock. */
+function evenTimes(
+  { timeBase, frameRate }: Pick<VideoInfo, "timeBase" | "frameRate">,
+): (pts: number) => boolean {
+  const step = (frameRate!.den / frameRate!.num) * (timeBase.den / timeBase.num);
+  let [first, count] = [0, 0];
+  return (pts) => {
+    if (count === 0) first = pts;
+    return Math.abs(pts - first - step * count++) <= 1.001;
+  };
 }
 
 /** Encodes one JPEG. */
