@@ -139,6 +139,30 @@ Deno.test("walkcut segments with a network like SDXL's, its prompt and its layer
     assert(difference(plain, all) > 1e-4, `seed ${seed}: the layers must matter`);
   }));
 
+Deno.test("scene cuts and key frames are inverted in full, the frames behind them reuse the noise", () =>
+  withModels(async (folder) => {
+    const clip = `${folder}/cut.mkv`;
+    const part = (colour: string, d: number) => ["-f", "lavfi", "-i", `color=${colour}:s=96x64:r=10:d=${d}`];
+    await ffmpeg(
+      ...part("black", 0.1),
+      ...part("white", 0.2),
+      "-filter_complex",
+      "concat=n=2",
+      "-c:v",
+      "ffv1",
+      clip,
+    );
+    await makeCheckpoint(`${folder}/source`, {}, freshSeed());
+    await importTo(folder, `${folder}/source`);
+    const evals = async (...args: string[]) => {
+      const few = ["--device", "cpu", "--inversion-steps", "2", "--max-segments", "1"];
+      const { stats } = await segment(folder, clip, ...few, ...args);
+      return stats.map((frame) => frame.unet_evals);
+    };
+    assertEquals(await evals(), [3, 3, 1]);
+    assertEquals(await evals("--scene-cut", "1", "--keyframe", "2"), [3, 1, 3]);
+  }));
+
 Deno.test("options of diffusion networks are refused where they would change nothing", () =>
   withModels(async (folder, clip) => {
     await makeCheckpoint(`${folder}/source`, {}, freshSeed());

@@ -4,6 +4,7 @@
  * @module
  */
 import protobuf from "protobufjs/minimal";
+import { ATTRIBUTE_TYPE, FIXED32, integer, LENGTH_DELIMITED, message, text } from "../features/onnx.ts";
 import type { Attribute, Constant, ElementType, Node, Parameter, Value } from "./graph.ts";
 import { elements, storedShape } from "./graph.ts";
 import type { Section } from "./sections.ts";
@@ -14,14 +15,8 @@ export type Layout = ReadonlyMap<string, number>;
 /** TensorProto.DataType. */
 const TYPE_CODE: Record<ElementType, number> = { float32: 1, int64: 7, float16: 10 };
 
-/** AttributeProto.AttributeType. */
-const ATTRIBUTE_CODE = { float: 1, int: 2, string: 3, ints: 7 } as const;
-
 const OPSET = 17;
 const IR_VERSION = 8;
-
-/** Wire types of the encoding, as tags: `field << 3 | type`. */
-const [VARINT, BYTES, FIXED32] = [0, 2, 5];
 
 /**
  * The model's bytes. A parameter's external data is at its place in `layout` less `base`, in a
@@ -35,7 +30,7 @@ export function writeModel(
   location: string,
 ): Uint8Array<ArrayBuffer> {
   const w = protobuf.Writer.create();
-  int(w, 1, IR_VERSION);
+  integer(w, 1, IR_VERSION);
   text(w, 2, "walkcut");
   message(w, 7, (graph) => {
     for (const node of section.nodes) message(graph, 1, (m) => writeNode(m, node));
@@ -48,10 +43,10 @@ export function writeModel(
     for (const value of section.inputs) message(graph, 11, (m) => writeValue(m, value));
     for (const value of section.outputs) message(graph, 12, (m) => writeValue(m, value));
   });
-  message(w, 8, (opset) => int(opset, 2, OPSET));
+  message(w, 8, (opset) => integer(opset, 2, OPSET));
   message(w, 8, (opset) => {
     text(opset, 1, "com.microsoft");
-    int(opset, 2, 1);
+    integer(opset, 2, 1);
   });
   return new Uint8Array(w.finish());
 }
@@ -71,29 +66,29 @@ function writeAttribute(w: protobuf.Writer, name: string, attribute: Attribute):
   text(w, 1, name);
   if ("float" in attribute) {
     w.uint32(2 << 3 | FIXED32).float(attribute.float);
-    int(w, 20, ATTRIBUTE_CODE.float);
+    integer(w, 20, ATTRIBUTE_TYPE.float);
   } else if ("int" in attribute) {
-    int(w, 3, attribute.int);
-    int(w, 20, ATTRIBUTE_CODE.int);
+    integer(w, 3, attribute.int);
+    integer(w, 20, ATTRIBUTE_TYPE.int);
   } else if ("string" in attribute) {
     text(w, 4, attribute.string);
-    int(w, 20, ATTRIBUTE_CODE.string);
+    integer(w, 20, ATTRIBUTE_TYPE.string);
   } else {
-    for (const value of attribute.ints) int(w, 8, value);
-    int(w, 20, ATTRIBUTE_CODE.ints);
+    for (const value of attribute.ints) integer(w, 8, value);
+    integer(w, 20, ATTRIBUTE_TYPE.ints);
   }
 }
 
 function writeConstant(w: protobuf.Writer, { name, dims, type, data }: Constant): void {
-  for (const dim of dims) int(w, 1, dim);
-  int(w, 2, TYPE_CODE[type]);
+  for (const dim of dims) integer(w, 1, dim);
+  integer(w, 2, TYPE_CODE[type]);
   text(w, 8, name);
   const array = type === "int64"
     ? BigInt64Array.from(data.map(BigInt))
     : type === "float16"
     ? Float16Array.from(data)
     : Float32Array.from(data);
-  w.uint32(9 << 3 | BYTES).bytes(new Uint8Array(array.buffer));
+  w.uint32(9 << 3 | LENGTH_DELIMITED).bytes(new Uint8Array(array.buffer));
 }
 
 function writeParameter(
@@ -104,8 +99,8 @@ function writeParameter(
   location: string,
 ): void {
   const itemBytes = type === "float16" ? 2 : 4;
-  for (const dim of storedShape(parameter)) int(w, 1, dim);
-  int(w, 2, TYPE_CODE[type]);
+  for (const dim of storedShape(parameter)) integer(w, 1, dim);
+  integer(w, 2, TYPE_CODE[type]);
   text(w, 8, parameter.name);
   const entries = {
     location,
@@ -118,32 +113,18 @@ function writeParameter(
       text(m, 2, value);
     });
   }
-  int(w, 14, 1); // data_location: EXTERNAL
+  integer(w, 14, 1); // data_location: EXTERNAL
 }
 
 function writeValue(w: protobuf.Writer, { name, dims, type }: Value): void {
   text(w, 1, name);
   message(w, 2, (typeProto) =>
     message(typeProto, 1, (tensor) => {
-      int(tensor, 1, TYPE_CODE[type]);
+      integer(tensor, 1, TYPE_CODE[type]);
       message(tensor, 2, (shape) => {
         for (const dim of dims) {
-          message(shape, 1, (m) => typeof dim === "number" ? int(m, 1, dim) : text(m, 2, dim));
+          message(shape, 1, (m) => typeof dim === "number" ? integer(m, 1, dim) : text(m, 2, dim));
         }
       });
     }));
-}
-
-function int(w: protobuf.Writer, field: number, value: number): void {
-  w.uint32(field << 3 | VARINT).int64(value);
-}
-
-function text(w: protobuf.Writer, field: number, value: string): void {
-  w.uint32(field << 3 | BYTES).string(value);
-}
-
-function message(w: protobuf.Writer, field: number, body: (w: protobuf.Writer) => void): void {
-  w.uint32(field << 3 | BYTES).fork();
-  body(w);
-  w.ldelim();
 }

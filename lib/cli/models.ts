@@ -7,12 +7,14 @@ import { DIFFUSION_FORMAT, MANIFEST_FILE, readManifest } from "../checkpoint/man
 import { importCheckpoint } from "../checkpoint/import_checkpoint.ts";
 import { findModel, modelNames, modelsFolder } from "../checkpoint/store.ts";
 import { TOLERANCE, verify } from "../checkpoint/verify.ts";
-import { DeviceError, ExitCode, InterruptedError, UsageError } from "../errors.ts";
+import { ExitCode, InterruptedError, UsageError } from "../errors.ts";
 import type { NetworkDevice } from "../features/session.ts";
-import { openGpu } from "../walk/webgpu/device.ts";
+import { chooseGpu } from "../walk/choose_gpu.ts";
 import { defineCommand, helpText, nearest, parseCommand } from "./command.ts";
 import { Interrupts } from "./interrupts.ts";
+import { segmentCommand } from "./options.ts";
 import { progressMode, writeStderr } from "./progress.ts";
+import { optionsOf, ungrouped } from "./shared_options.ts";
 
 const modelsOption = {
   name: "models",
@@ -68,7 +70,7 @@ const importCommand = defineCommand({
       default: "none, as in the paper",
     },
     modelsOption,
-    { name: "quiet", alias: "q", kind: "flag", help: "errors only" },
+    ...ungrouped(optionsOf(segmentCommand, "quiet")),
   ],
 });
 
@@ -84,13 +86,7 @@ const verifyCommand = defineCommand({
       value: "FILE",
       help: "safetensors with sample, context, image and tT.eps, tT.MODULE.to_q, tT.MODULE.to_k, vae_mean",
     },
-    {
-      name: "device",
-      kind: "choice",
-      choices: ["auto", "webgpu", "cpu"],
-      help: "where it is computed",
-      default: "auto",
-    },
+    ...ungrouped(optionsOf(segmentCommand, "device")),
     modelsOption,
   ],
 });
@@ -137,8 +133,8 @@ async function describe(folder: string): Promise<{ summary: string } & Record<st
   try {
     const { format } = JSON.parse(await Deno.readTextFile(`${folder}/${MANIFEST_FILE}`));
     if (format !== DIFFUSION_FORMAT) return { folder, format, summary: String(format) };
-    const { precision, unet, vae, source, conditions } = await readManifest(folder);
-    const bytes = unet.weights.bytes + vae.weights.bytes;
+    const { precision, unet, vae, texts, source, conditions } = await readManifest(folder);
+    const bytes = [unet, vae, ...texts].reduce((sum, { weights }) => sum + weights.bytes, 0);
     const summary = `Stable Diffusion, ${(unet.parameters / 1e6).toFixed(1)} M weights, ${precision}, ${
       (bytes / 1e6).toFixed(0)
     } MB, from ${source.folder}`;
@@ -248,27 +244,17 @@ async function verifyModel(args: string[]): Promise<number> {
     );
     return passed ? ExitCode.Done : ExitCode.Failed;
   } finally {
-    await close();
+    close();
   }
 }
 
 /** The device by its name; `auto` takes a hardware adapter, else the CPU. */
 async function openDevice(
   name: "auto" | "webgpu" | "cpu",
-): Promise<{ where: NetworkDevice; close: () => Promise<void> }> {
-  const gpu = name === "cpu" ? undefined : await openGpu();
-  if (gpu === undefined && name === "webgpu") {
-    throw new DeviceError({
-      what: "There is no WebGPU adapter",
-      advice: "use --device cpu, or see walkcut doctor",
-    });
-  }
-  if (gpu === undefined) return { where: { device: "cpu" }, close: () => Promise.resolve() };
-  if (name === "auto" && gpu.isFallback) {
-    await gpu.close();
-    return { where: { device: "cpu" }, close: () => Promise.resolve() };
-  }
-  return { where: { device: "webgpu", gpu: gpu.device }, close: async () => await gpu.close() };
+): Promise<{ where: NetworkDevice; close: () => void }> {
+  const gpu = await chooseGpu(name);
+  if (gpu === undefined) return { where: { device: "cpu" }, close: () => {} };
+  return { where: { device: "webgpu", gpu: gpu.device }, close: () => gpu.close() };
 }
 
 function print(line: string): void {

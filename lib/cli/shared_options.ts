@@ -14,3 +14,8 @@ export function optionsOf<const T extends readonly Option[], const N extends T[n
     command.options.find((option) => option.name === name) as Extract<T[number], { readonly name: N }>
   );
 }
+
+/** The same options for a command whose help has no headings. */
+export function ungrouped<O extends Option>(options: readonly O[]): O[] {
+  return options.map(({ group: _, ...option }) => option as O);
+}

@@ -47,23 +47,26 @@ const Field = {
   valueInfo: { name: 1, type: 2 },
 } as const;
 
-const LENGTH_DELIMITED = 2;
-const VARINT = 0;
-const FIXED32 = 5;
+/** Wire types of protocol buffers; a field's tag is `number << 3 | type`. */
+export const [VARINT, LENGTH_DELIMITED, FIXED32] = [0, 2, 5];
 
-type Write = (writer: protobuf.Writer) => void;
+/** Writes the fields of a message. */
+export type Write = (writer: protobuf.Writer) => void;
 
-function message(writer: protobuf.Writer, field: number, body: Write): void {
+/** Writes a message inside another. */
+export function message(writer: protobuf.Writer, field: number, body: Write): void {
   writer.uint32(field << 3 | LENGTH_DELIMITED).fork();
   body(writer);
   writer.ldelim();
 }
 
-function text(writer: protobuf.Writer, field: number, value: string): void {
+/** Writes a text field. */
+export function text(writer: protobuf.Writer, field: number, value: string): void {
   writer.uint32(field << 3 | LENGTH_DELIMITED).string(value);
 }
 
-function integer(writer: protobuf.Writer, field: number, value: number): void {
+/** Writes an integer field. */
+export function integer(writer: protobuf.Writer, field: number, value: number): void {
   writer.uint32(field << 3 | VARINT).int64(value);
 }
 
@@ -183,7 +186,7 @@ function node(
 }
 
 /** AttributeProto.AttributeType of each kind. */
-const ATTRIBUTE_TYPE = { float: 1, int: 2, string: 3, ints: 7 } as const;
+export const ATTRIBUTE_TYPE = { float: 1, int: 2, string: 3, ints: 7 } as const;
 
 function attribute(writer: protobuf.Writer, name: string, { kind, value }: Attribute): void {
   text(writer, Field.attribute.name, name);
