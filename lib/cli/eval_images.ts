@@ -18,8 +18,9 @@ import { openStill } from "../eval/still.ts";
 import { Palette } from "../render/palette.ts";
 import { drawLabels } from "../render/render.ts";
 import { encodePng } from "../sink/png.ts";
-import { type EvalValues, progressOf, segmenterOptions, shared } from "./eval_options.ts";
+import { type EvalValues, progressOf, shared } from "./eval_options.ts";
 import { imageTable, tell, writeText } from "./eval_report.ts";
+import { segmenterOptions } from "./segment.ts";
 
 /** The folders or the data set that the options name. */
 export async function chosenDataset(values: EvalValues, name = values.dataset): Promise<Dataset> {

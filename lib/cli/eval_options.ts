@@ -7,11 +7,31 @@ import { UsageError } from "../errors.ts";
 import { DATASETS } from "../eval/datasets.ts";
 import { GRADES } from "../eval/scene.ts";
 import { TABLES } from "../eval/tables.ts";
-import type { SegmenterOptions } from "../segmenter.ts";
 import { defineCommand, type Option, type Values } from "./command.ts";
 import { progressModes, segmentCommand } from "./options.ts";
 import { Progress, type ProgressMode } from "./progress.ts";
 import { optionsOf } from "./shared_options.ts";
+
+/** Options of the method, as `walkcut segment` has them. */
+const METHOD = [
+  "model",
+  "device",
+  "grid",
+  "levels",
+  "walk-steps",
+  "power",
+  "thresholds",
+  "adjacency",
+  "stop",
+  "threshold",
+  "method",
+  "refine",
+  "solver",
+  "max-segments",
+  "min-area",
+  "inversion-steps",
+  "timestep",
+] as const;
 
 const datasetNames = [...DATASETS, "davis"] as const;
 
@@ -148,8 +168,7 @@ export const evalCommand = defineCommand({
     { name: "quiet", alias: "q", kind: "flag", help: "no progress, no table", group: "Output" },
     ...optionsOf(
       segmentCommand,
-      ...["model", "device", "grid", "levels", "walk-steps", "adjacency", "stop", "threshold"] as const,
-      ...["method", "refine"] as const,
+      ...METHOD,
     ),
     { name: "ffmpeg", kind: "path", value: "PATH", help: "the ffmpeg to use", group: "Other" },
   ],
@@ -159,24 +178,6 @@ export const evalCommand = defineCommand({
 export type EvalValues = Values<
   typeof evalCommand.options extends readonly Option[] ? typeof evalCommand.options : never
 >;
-
-/** Settings of the segmenter, as the options of the method give them. */
-export function segmenterOptions(values: EvalValues): SegmenterOptions {
-  const { model, device, grid, levels, adjacency, stop, threshold, method, refine } = values;
-  return {
-    ...(model === undefined ? {} : { model }),
-    ...(device ? { device } : {}),
-    ...(grid ? { grid } : {}),
-    ...(levels ? { levels } : {}),
-    ...(values["walk-steps"] ? { walkSteps: values["walk-steps"] } : {}),
-    ...(adjacency ? { adjacency } : {}),
-    ...(stop ? { stop } : {}),
-    ...(threshold === undefined ? {} : { threshold }),
-    ...(method ? { method } : {}),
-    ...(refine ? { refine } : {}),
-    ...(values["no-warm-start"] ? { warmStart: false } : {}),
-  };
-}
 
 /** What reading pictures and scoring them take from the options. */
 export function shared(values: EvalValues) {
@@ -194,21 +195,6 @@ export function progressOf(values: EvalValues, total: number | undefined): Progr
   return new Progress({ mode, ...(total !== undefined && Number.isFinite(total) ? { total } : {}) });
 }
 
-const METHOD = [
-  ...[
-    "model",
-    "device",
-    "grid",
-    "levels",
-    "walk-steps",
-    "adjacency",
-    "stop",
-    "threshold",
-    "method",
-    "refine",
-  ],
-] as const;
-
 /** Options that each way of scoring takes, beside those that all take. */
 const TAKEN: Readonly<Record<string, readonly string[]>> = {
   "--images": [
@@ -217,7 +203,7 @@ const TAKEN: Readonly<Record<string, readonly string[]>> = {
   ],
   "--table": [
     ...["table", "images", "labels", "class-map", "dataset", "data", "limit", "resume"],
-    ...["model", "device", "grid"],
+    ...["model", "device", "grid", "solver", "inversion-steps", "timestep"],
   ],
   "--video": ["video", "truth", "input", "ignore", "limit", "per-image"],
   "--scene": ["scene", "seed", "seconds", "no-warm-start", "match", "per-image", ...METHOD],

@@ -9,9 +9,10 @@ import { Journal, scoreDataset, summarise, type Summary } from "../eval/run.ts";
 import { openStill, type StillOptions } from "../eval/still.ts";
 import { PAPER, type TableRow } from "../eval/tables.ts";
 import { chosenDataset } from "./eval_images.ts";
-import { type EvalValues, progressOf, segmenterOptions, shared } from "./eval_options.ts";
+import { type EvalValues, progressOf, shared } from "./eval_options.ts";
 import { tell } from "./eval_report.ts";
 import { writeStderr } from "./progress.ts";
+import { segmenterOptions } from "./segment.ts";
 
 /** Nodes a side of the paper's graph. */
 const PAPER_GRID = 64;

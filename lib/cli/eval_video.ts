@@ -13,9 +13,10 @@ import { SteadyScorer, type TruthScore, TruthScorer } from "../eval/video.ts";
 import { type SegmentedFrame, Segmenter } from "../segmenter.ts";
 import type { Frame } from "../source/frame.ts";
 import { openVideo } from "../source/open.ts";
-import { type EvalValues, progressOf, segmenterOptions, shared } from "./eval_options.ts";
+import { type EvalValues, progressOf, shared } from "./eval_options.ts";
 import { table, writeText } from "./eval_report.ts";
 import { writeStderr } from "./progress.ts";
+import { segmenterOptions } from "./segment.ts";
 
 /** Scores a label video. */
 export async function evaluateVideo(values: EvalValues): Promise<number> {
