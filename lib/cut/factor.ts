@@ -126,7 +126,8 @@ export async function continueFactor(
   const next = await rowBasis(tally, steps, block, columns);
   const fresh = await project(tally, steps, next.basis, next.rank, seed + 1);
   const wait = Math.min(MOST_WAIT, renewals ? 2 * renewals.wait : 1);
-  return { ...truncate(fresh, next.rank), renewals: { left: wait, wait } };
+  // Where even a renewed basis went stale at once, all columns are kept: the next frame needs the room.
+  return { ...(moving ? fresh : truncate(fresh, next.rank)), renewals: { left: wait, wait } };
 }
 
 /** The factor with A_ii as it is, in place of what its probes estimate. */
