@@ -81,7 +81,7 @@ export class Gpu {
       this.#failure ??= new DeviceError({
         what: "The WebGPU device was lost",
         found: info.message || info.reason,
-        advice: "run again, or with --device cpu",
+        advice: "run again, with --grid 32, or with --device cpu",
       });
     });
   }
