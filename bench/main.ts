@@ -9,6 +9,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ main(args: string[]): Pro
   cut: () => import("./cut/cut.ts"),
   diffusion: () => import("./diffusion/diffusion.ts"),
   quality: () => import("./quality/quality.ts"),
+  soak: () => import("./soak/soak.ts"),
   stream: () => import("./stream/stream.ts"),
 };
 
