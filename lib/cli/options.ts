@@ -8,7 +8,7 @@ import { views } from "../render/render.ts";
 import { defineCommand } from "./command.ts";
 
 /** Words of `--progress`. */
-export const progressModes = ["auto", "plain", "json", "none"] as const;
+export const progressModes = ["auto", "bar", "plain", "json", "none"] as const;
 
 /** Options of `walkcut segment`. */
 export const segmentCommand = defineCommand({
