@@ -148,7 +148,7 @@ export function durationText(seconds: number): string {
 }
 
 /** The mode that `--progress` and `-q` ask for. */
-export function progressMode(asked: "auto" | "plain" | "json" | "none", quiet: boolean): ProgressMode {
+export function progressMode(asked: "auto" | ProgressMode, quiet: boolean): ProgressMode {
   if (quiet) return "none";
   if (asked !== "auto") return asked;
   return Deno.stderr.isTerminal() && Deno.env.get("TERM") !== "dumb" ? "bar" : "none";
