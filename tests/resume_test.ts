@@ -1,4 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { uniform } from "../lib/random.ts";
+import { SceneCutDetector } from "../lib/track/scene_cut.ts";
+import { Tracker } from "../lib/track/tracker.ts";
 import { describe, ffmpeg, inFolder, names, packetTimes, processesWith } from "./io_media.ts";
 import { children, told, underWay, walkcut } from "./program.ts";
 
@@ -134,3 +137,33 @@ Deno.test("--resume says what it cannot go on with, and starts where nothing is 
     assertEquals(fresh.code, 0, fresh.stderr);
     assertMatch(told(fresh.stderr), /^walkcut: \d\d\d frames/);
   }));
+
+Deno.test("Tracker.restore() and SceneCutDetector.restore() go on as if nothing had come between", () => {
+  const seed = Math.floor(Math.random() * 2 ** 32);
+  const random = uniform(seed);
+  const frameOf = () => {
+    const segments = 2 + Math.floor(random() * 6);
+    const labels = Uint16Array.from(
+      { length: 256 },
+      (_, i) => Math.floor((i % 16 + random() * 3) / 19 * segments),
+    );
+    const colours = new Float32Array(256 * 3).map((_, i) => 40 * labels[Math.floor(i / 3)]! + 30 * random());
+    const data = new Uint8Array(32 * 32 * 3).map(() => random() * 256);
+    return { labels, segments, colours, frame: { index: 0, pts: 0, width: 32, height: 32, data } };
+  };
+  const tracker = new Tracker();
+  const scenes = new SceneCutDetector(0.02);
+  const frames = Array.from({ length: 60 }, frameOf);
+  for (const { frame, ...partition } of frames.slice(0, 30)) {
+    tracker.assign(partition);
+    scenes.startsScene(frame);
+  }
+  // As they come back from a file.
+  const later = Tracker.restore(JSON.parse(JSON.stringify(tracker.snapshot())));
+  const laterScenes = new SceneCutDetector(0.02);
+  laterScenes.restore(JSON.parse(JSON.stringify(scenes.snapshot())));
+  for (const [i, { frame, ...partition }] of frames.slice(30).entries()) {
+    assertEquals(later.assign(partition), tracker.assign(partition), `seed ${seed}, frame ${i}`);
+    assertEquals(laterScenes.startsScene(frame), scenes.startsScene(frame), `seed ${seed}, frame ${i}`);
+  }
+});
