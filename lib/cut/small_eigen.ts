@@ -67,14 +67,25 @@ function tridiagonalise(a: Float64Array, d: Float64Array, e: Float64Array, n: nu
     e[i] = scale * g;
     h -= f * g;
     a[i * n + l] = f - g;
+    // Only the lower triangle is kept: each row gives its own sum and its part of those above it.
+    const v = a.subarray(i * n, i * n + i);
+    e.fill(0, 0, i);
+    for (let k = 0; k <= l; k++) {
+      const row = k * n;
+      const vk = v[k]!;
+      let sum = a[row + k]! * vk;
+      for (let j = 0; j < k; j++) {
+        const entry = a[row + j]!;
+        sum += entry * v[j]!;
+        e[j]! += entry * vk;
+      }
+      e[k]! += sum;
+    }
     f = 0;
     for (let j = 0; j <= l; j++) {
-      a[j * n + i] = a[i * n + j]! / h;
-      let sum = 0;
-      for (let k = 0; k <= j; k++) sum += a[j * n + k]! * a[i * n + k]!;
-      for (let k = j + 1; k <= l; k++) sum += a[k * n + j]! * a[i * n + k]!;
-      e[j] = sum / h;
-      f += e[j]! * a[i * n + j]!;
+      a[j * n + i] = v[j]! / h;
+      e[j]! /= h;
+      f += e[j]! * v[j]!;
     }
     const hh = f / (h + h);
     for (let j = 0; j <= l; j++) {
@@ -87,12 +98,17 @@ function tridiagonalise(a: Float64Array, d: Float64Array, e: Float64Array, n: nu
   }
   d[0] = 0;
   e[0] = 0;
+  const g = new Float64Array(n);
   for (let i = 0; i < n; i++) {
     if (d[i] !== 0) {
-      for (let j = 0; j < i; j++) {
-        let g = 0;
-        for (let k = 0; k < i; k++) g += a[i * n + k]! * a[k * n + j]!;
-        for (let k = 0; k < i; k++) a[k * n + j]! -= g * a[k * n + i]!;
+      g.fill(0, 0, i);
+      for (let k = 0; k < i; k++) {
+        const part = a[i * n + k]!;
+        for (let j = 0, row = k * n; j < i; j++) g[j]! += part * a[row + j]!;
+      }
+      for (let k = 0; k < i; k++) {
+        const part = a[k * n + i]!;
+        for (let j = 0, row = k * n; j < i; j++) a[row + j]! -= part * g[j]!;
       }
     }
     d[i] = a[i * n + i]!;
