@@ -55,7 +55,7 @@ interface Header {
 /** Checkpoints that a file holds before it is written anew, and that stay then. */
 const [MOST, KEPT] = [96, 32];
 /** Milliseconds that an output must lie still: an encoder whose program was killed still ends its file. */
-const STILL_MS = 1000;
+const STILL_MS = 2000;
 /** Milliseconds that are waited for that. */
 const PATIENCE_MS = 60_000;
 

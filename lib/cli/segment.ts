@@ -88,6 +88,7 @@ export async function segmentInput(
     info.notes?.forEach(warn);
     const { checkpoints, takenUp } = await interrupts.during(openCheckpoints(input, values, outputs, info));
     if (takenUp) warn(`goes on after the ${takenUp.frames} frames that are done`);
+    else if (values.resume) warn("nothing is there to go on with; starts at the first frame");
     const segmenter = await interrupts.during(
       createSegmenter(values, warn, { checkpoints, from: takenUp?.snapshot }),
     );
