@@ -42,7 +42,7 @@ Deno.test("parseCommand() reads every kind of value", () => {
   ]);
   assertEquals(positionals, ["in put.mp4"]);
   assertEquals(values, {
-    output: "-",
+    output: ["-"],
     "output-format": "y4m",
     opacity: 0.25,
     grid: 32,

@@ -520,6 +520,16 @@ for (const recipe of RECIPES) {
         checkLabels(recipe, `${folder}/out`, labels, width),
       ]);
       assertEquals((await names(`${folder}/out`)).filter((name) => name.includes("partial")), []);
+      const parts: Frame[] = [];
+      for (let index = 1; index <= 3; index++) {
+        const part = await openVideo(input, { shard: { index, count: 3 } });
+        for await (const frame of part.frames()) parts.push(frame);
+        await part.close();
+      }
+      assertEquals(parts.length, FRAMES, `${recipe.file} in three parts`);
+      parts.forEach(({ data }, i) =>
+        assertEquals(distance(data, frames[i]!.data), 0, `${recipe.file} in three parts: frame ${i}`)
+      );
       await Promise.all(STREAMS.map(async (product) => {
         const args = [
           input,

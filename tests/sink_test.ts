@@ -299,6 +299,36 @@ Deno.test("openPictureSink() keeps alpha in every output that a cutout may have"
     }
   }));
 
+Deno.test("walkcut writes several pictures and label maps from one computation", () =>
+  inFolder(async (folder) => {
+    await ffmpeg(...LAVFI, "testsrc2=s=64x48:r=25", "-frames:v", "5", "-c:v", "ffv1", `${folder}/in.mkv`);
+    const run = (...args: string[]) => runMain(folder, ["in.mkv", "--null-model", "-q", ...args]);
+    const outputs = ["-o", "a.mp4", "-o", "b.gif", "-o", "-", "-o", "c%d.png", "--output-format", "rgb24"];
+    const { code, stdout, stderr } = await run(...outputs, "--labels", "l.mkv", "--labels", "l.npy");
+    assertEquals([code, stderr, stdout.length], [0, "", 5 * 64 * 48 * 3]);
+    for (const name of ["a.mp4", "b.gif", "c%d.png", "l.mkv"]) {
+      const frames = await ffmpeg("-i", `${folder}/${name}`, "-pix_fmt", "gray", "-f", "rawvideo", "-");
+      assertEquals(frames.length, 5 * 64 * 48, name);
+    }
+    const pictures = await ffmpeg("-i", `${folder}/c%d.png`, "-pix_fmt", "rgb24", "-f", "rawvideo", "-");
+    assertEquals(nutCrc(pictures), nutCrc(stdout), "the pictures and stdout are the same");
+    const ids = await ffmpeg("-i", `${folder}/l.mkv`, "-pix_fmt", "gray16le", "-f", "rawvideo", "-");
+    assertEquals(nutCrc((await Deno.readFile(`${folder}/l.npy`)).slice(128)), nutCrc(ids));
+    const before = await names(folder);
+    for (
+      const [args, line] of [
+        [["-o", "d.mp4", "-o", "./d.mp4"], /--output and --output are the same file/],
+        [["-o", "-", "-o", "-", "--output-format", "nut"], /-o - can be given once/],
+        [["-o", "d.mkv", "-o", "d.mp4", "--show", "cutout", "--segment", "1"], /alpha: d\.mp4/],
+      ] as const
+    ) {
+      const { code, stdout, stderr } = await run(...args);
+      assertEquals([code, stdout.length], [2, 0]);
+      assert(line.test(stderr), stderr);
+    }
+    assertEquals(await names(folder), before);
+  }));
+
 Deno.test("Y4M on stdout says when it loses uneven times, once", () =>
   inFolder(async (folder) => {
     const uneven = ["-vf", "setpts=PTS+floor(N*N/3)/(FRAME_RATE*TB)", "-fps_mode", "passthrough"];

@@ -81,6 +81,8 @@ export interface ChoiceOption<C extends string = string> extends OptionBase {
 export interface TextOption extends OptionBase {
   readonly kind: "text" | "path" | "folder";
   readonly value: string;
+  /** True where it may be given several times; its value is then a list. */
+  readonly repeats?: true;
 }
 
 /** Any option. */
@@ -104,6 +106,7 @@ export type ValueOf<O extends Option> = O extends FlagOption ? true
   : O extends ShardOption ? { readonly index: number; readonly count: number }
   : O extends ListOption ? readonly number[]
   : O extends ChoiceOption<infer C> ? C
+  : O extends { repeats: true } ? readonly string[]
   : string;
 
 /** The options that were given, by name. */
@@ -162,6 +165,7 @@ export function parseCommand<const T extends readonly Option[]>(
   const raw = parseArgs(args, {
     string: ["_", ...table.filter((o) => o.kind !== "flag").map((o) => o.name)],
     boolean: table.filter((o) => o.kind === "flag").map((o) => o.name),
+    collect: table.filter(repeats).map((o) => o.name),
     alias: Object.fromEntries(table.filter((o) => o.alias).map((o) => [o.name, o.alias as string])),
     unknown: (arg, key) => {
       if (key === undefined) return true;
@@ -173,11 +177,19 @@ export function parseCommand<const T extends readonly Option[]>(
   for (const option of table) {
     const given = raw[option.name];
     if (help || given === undefined || given === false) continue;
-    values[option.name] = option.kind === "flag" ? true : readValue(option, String(given), spellings);
+    values[option.name] = option.kind === "flag"
+      ? true
+      : repeats(option)
+      ? (given as unknown[]).map((text) => readValue(option, String(text), spellings))
+      : readValue(option, String(given), spellings);
   }
   const positionals = raw._.map(String);
   if (!help) checkPositionals(command, positionals);
   return { values: values as Values<T>, positionals, help, debug: values.debug === true };
+}
+
+function repeats(option: Option): boolean {
+  return "repeats" in option && option.repeats === true;
 }
 
 function checkPositionals(command: Command, given: readonly string[]): void {

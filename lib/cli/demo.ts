@@ -69,7 +69,7 @@ type DemoValues = ReturnType<typeof parseCommand<typeof demoCommand.options>>["v
 
 function segmentValues({ device, grid, ffmpeg, progress, quiet }: DemoValues, output: string): SegmentValues {
   return {
-    output,
+    output: [output],
     overwrite: true,
     ...(device ? { device } : {}),
     ...(grid ? { grid } : {}),

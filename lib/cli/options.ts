@@ -25,7 +25,9 @@ export const segmentCommand = defineCommand({
       alias: "o",
       kind: "path",
       value: "PATH",
-      help: "where the picture goes, container by extension; - is stdout with --output-format",
+      repeats: true,
+      help: "where the picture goes, container by extension; - is stdout with --output-format; " +
+        "may be given several times",
       default: "INPUT.walkcut.mp4",
       group: "Output",
     },
@@ -67,7 +69,9 @@ export const segmentCommand = defineCommand({
       name: "labels",
       kind: "path",
       value: "PATH",
-      help: "label maps, lossless: .mkv (FFV1 gray16le), a %06d.png pattern (16-bit), or .npy",
+      repeats: true,
+      help: "label maps, lossless: .mkv (FFV1 gray16le), a %06d.png pattern (16-bit), or .npy; " +
+        "may be given several times",
       group: "Output",
     },
     {

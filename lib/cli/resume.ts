@@ -28,8 +28,11 @@ import {
 import type { VideoInfo } from "../source/frame.ts";
 import { ptsSeconds } from "../source/numbers.ts";
 
+/** An option that names an output; those that may be given several times are numbered: `output 2`. */
+export type OutputKey = string;
+
 /** Outputs that are named files, by option. */
-export type Outputs = Partial<Record<"output" | "labels" | "rle" | "stats", string>>;
+export type Outputs = Record<OutputKey, string>;
 
 /** What makes two runs the same one. */
 export type RunKey = Readonly<Record<string, unknown>>;
@@ -154,7 +157,7 @@ export interface TakenUp {
   /** Frames that are done. */
   readonly frames: number;
   readonly snapshot: SegmenterSnapshot;
-  readonly outputs: Readonly<Partial<Record<keyof Outputs, Resumed>>>;
+  readonly outputs: Readonly<Record<OutputKey, Resumed>>;
 }
 
 /** What a run is to `--resume`. */
@@ -217,13 +220,13 @@ export async function takeUp(options: ResumeOptions): Promise<TakenUp | undefine
   checkSame(options.key, found.header.key);
   const ffmpeg = await locateFfmpeg(options.ffmpeg);
   const outputs = Object.entries(options.outputs).map(([option, name]) =>
-    lookAt(option as keyof Outputs, name, found.header, options.info, ffmpeg)
+    lookAt(option, name, found.header, options.info, ffmpeg)
   );
   for (const { partial } of outputs) if (partial !== undefined) await untilStill(partial);
   for (const checkpoint of found.checkpoints.toReversed()) {
     const whole = await Promise.all(outputs.map((output) => output.holds(checkpoint)));
     if (!whole.every(Boolean)) continue;
-    const resumed: Partial<Record<keyof Outputs, Resumed>> = {};
+    const resumed: Record<OutputKey, Resumed> = {};
     for (const output of outputs) resumed[output.option] = await output.cut(checkpoint);
     const pieces = Object.fromEntries(
       Object.entries(resumed).flatMap(([option, { pieces }]) => pieces ? [[option, pieces]] : []),
@@ -245,7 +248,7 @@ export async function takeUp(options: ResumeOptions): Promise<TakenUp | undefine
 
 /** One output of the killed run. */
 interface Looked {
-  readonly option: keyof Outputs;
+  readonly option: OutputKey;
   readonly partial: string | undefined;
   /** True where the checkpoint's frames are whole in it. */
   holds(checkpoint: Checkpoint): Promise<boolean>;
@@ -254,7 +257,7 @@ interface Looked {
 }
 
 function lookAt(
-  option: keyof Outputs,
+  option: OutputKey,
   path: string,
   header: Header,
   info: VideoInfo,

@@ -25,6 +25,7 @@ import {
   cannotResume,
   checkpointPath,
   Checkpoints,
+  type OutputKey,
   type Outputs,
   runKey,
   type TakenUp,
@@ -182,16 +183,18 @@ function checkTogether(values: SegmentValues): void {
   if (values.segment && values.show !== "cutout") {
     wrong("--segment has no meaning here", "give it with --show cutout");
   }
-  if (values["output-format"] !== undefined && values.output !== "-") {
+  const toStdout = (values.output ?? []).filter((path) => path === "-").length;
+  if (values["output-format"] !== undefined && toStdout === 0) {
     wrong(
       "--output-format is for stdout",
       "give -o - with it, or choose the container by the output's extension",
     );
   }
-  if (values.output === "-" && values["output-format"] === undefined) {
+  if (toStdout > 1) wrong("-o - can be given once", "stdout carries one stream");
+  if (toStdout > 0 && values["output-format"] === undefined) {
     wrong("-o - needs --output-format", "it is one of y4m, nut, rgb24, gray8, gray16le");
   }
-  if (values.palette && !values.labels?.endsWith(".png")) {
+  if (values.palette && !values.labels?.some(isPng)) {
     wrong("--palette is for --labels as PNG", "give --labels with a .png name or a %06d.png pattern");
   }
   if (values.start !== undefined && values.end !== undefined && values.end <= values.start) {
@@ -201,7 +204,7 @@ function checkTogether(values: SegmentValues): void {
       advice: "both count from the start of the input",
     });
   }
-  if (values.show === "cutout") checkAlpha(values);
+  if (values.show === "cutout") values.output?.forEach((path) => checkAlpha(path, values["output-format"]));
   thresholdsOf(values.thresholds);
   checkPower(values.adjacency, values.power);
 }
@@ -209,8 +212,8 @@ function checkTogether(values: SegmentValues): void {
 const ALPHA_EXTENSIONS = ["mov", "webm", "mkv", "png", "gif"];
 
 /** A cutout without alpha would show what it cuts out. */
-function checkAlpha({ output, "output-format": format }: SegmentValues): void {
-  if (output === undefined || format === "nut") return;
+function checkAlpha(output: string, format: string | undefined): void {
+  if (output === "-" && format === "nut") return;
   const extension = output === "-" ? undefined : /\.([^./]+)$/.exec(output)?.[1]?.toLowerCase();
   if (extension !== undefined && ALPHA_EXTENSIONS.includes(extension)) return;
   throw new UsageError({
@@ -218,6 +221,10 @@ function checkAlpha({ output, "output-format": format }: SegmentValues): void {
     found: output === "-" ? `${format} on stdout` : output,
     advice: `take .${ALPHA_EXTENSIONS.join(", .")}`,
   });
+}
+
+function isPng(path: string): boolean {
+  return /\.png$/i.test(path);
 }
 
 /** The values of the given keys that are set, under new names. */
@@ -240,7 +247,9 @@ function sourceOptions(values: SegmentValues): SourceOptions {
 }
 
 /** The segmenter's settings in the command's options. */
-export function segmenterOptions(values: Omit<SegmentValues, "resume">): SegmenterOptions {
+export function segmenterOptions(
+  values: Omit<SegmentValues, "resume" | "output" | "labels">,
+): SegmenterOptions {
   return pick<SegmenterOptions>({
     model: values.model,
     device: values.device,
@@ -298,24 +307,28 @@ async function chooseOutputs(
   values: SegmentValues,
   info: VideoInfo,
 ): Promise<Outputs | undefined> {
-  const outputs: Outputs = pick<Outputs>({
-    output: values.output ?? defaultOutput(input, values, info),
-    labels: values.labels,
-    rle: values.rle,
-    stats: values.stats,
-  });
+  const outputs: Outputs = {
+    ...numbered("output", values.output ?? [defaultOutput(input, values, info)]),
+    ...numbered("labels", values.labels ?? []),
+    ...pick<Outputs>({ rle: values.rle, stats: values.stats }),
+  };
   checkDistinct(input, outputs);
   const kept: string[] = [];
   for (const [option, path] of Object.entries(outputs)) {
     if (path === "-" || path.includes("%")) continue;
     if (values["no-overwrite"] && await exists(path)) {
       kept.push(path);
-      delete outputs[option as keyof Outputs];
+      delete outputs[option];
     } else await claimOutput(path, { overwrite: values.overwrite === true });
   }
   if (kept.length > 0 && !values.quiet) writeStderr(`walkcut: kept as it was: ${kept.join(", ")}\n`);
   const nothingLeft = Object.keys(outputs).length === 0 && values.dump === undefined;
   return kept.length > 0 && nothingLeft ? undefined : outputs;
+}
+
+/** Names of one option, the first under its own key, the others numbered. */
+function numbered(option: "output" | "labels", paths: readonly string[]): Outputs {
+  return Object.fromEntries(paths.map((path, i) => [i === 0 ? option : `${option} ${i + 1}`, path]));
 }
 
 /** Two outputs, or an output and the input, in one file would destroy each other. */
@@ -326,13 +339,18 @@ function checkDistinct(input: string, outputs: Outputs): void {
     const other = seen.get(resolve(path));
     if (other !== undefined) {
       throw new UsageError({
-        what: `--${option} and ${other} are the same file`,
+        what: `--${optionOf(option)} and ${other} are the same file`,
         found: path,
         advice: "give them different names",
       });
     }
-    seen.set(resolve(path), `--${option}`);
+    seen.set(resolve(path), `--${optionOf(option)}`);
   }
+}
+
+/** `output 2` → `output`. */
+function optionOf(key: string): string {
+  return key.split(" ")[0]!;
 }
 
 /** `INPUT.walkcut.mp4` beside the input; in the current folder for a URL. */
@@ -376,13 +394,13 @@ async function openOutlets(
     }),
   );
   const base = { info, overwrite: values.overwrite === true };
-  const resumed = (option: keyof Outputs) => pick<ClaimOptions>({ resume: takenUp?.outputs[option] });
+  const resumed = (option: OutputKey) => pick<ClaimOptions>({ resume: takenUp?.outputs[option] });
   const ffmpeg = pick<{ ffmpeg?: string }>({ ffmpeg: values.ffmpeg });
-  const picture = (): PictureSinkOptions => {
+  const picture = (option: OutputKey): PictureSinkOptions => {
     const { width, height, channels } = renderer.shape(info.width, info.height);
     return {
       ...base,
-      ...resumed("output"),
+      ...resumed(option),
       ...ffmpeg,
       size: { width, height },
       channels,
@@ -397,26 +415,29 @@ async function openOutlets(
       }),
     };
   };
-  const { output, labels, rle, stats } = outputs;
   const format = values["output-format"];
+  const open = async (key: OutputKey, path: string): Promise<Outlet> => {
+    switch (optionOf(key)) {
+      case "rle":
+        return plainOutlet(await openRleSink(path, { ...base, ...resumed(key) }));
+      case "stats":
+        return plainOutlet(await openStatsSink(path, { ...base, ...resumed(key) }));
+      case "labels": {
+        const palette = values.palette === true && isPng(path);
+        return labelOutlet(await openLabelSink(path, { ...base, ...resumed(key), ...ffmpeg, palette }));
+      }
+    }
+    if (path !== "-" || format === undefined) {
+      return pictureOutlet(await openPictureSink(path, picture(key)), renderer);
+    }
+    return format === "gray8" || format === "gray16le"
+      ? labelOutlet(await openStdoutSink(format, picture(key)))
+      : pictureOutlet(await openStdoutSink(format, picture(key)), renderer);
+  };
   const outlets: Outlet[] = [];
   try {
-    if (output === "-" && format !== undefined) {
-      outlets.push(
-        format === "gray8" || format === "gray16le"
-          ? labelOutlet(await openStdoutSink(format, picture()))
-          : pictureOutlet(await openStdoutSink(format, picture()), renderer),
-      );
-    } else if (output !== undefined) {
-      outlets.push(pictureOutlet(await openPictureSink(output, picture()), renderer));
-    }
-    if (labels !== undefined) {
-      const options = { ...base, ...resumed("labels"), ...ffmpeg, palette: values.palette === true };
-      outlets.push(labelOutlet(await openLabelSink(labels, options)));
-    }
-    if (rle !== undefined) outlets.push(plainOutlet(await openRleSink(rle, { ...base, ...resumed("rle") })));
-    if (stats !== undefined) {
-      outlets.push(plainOutlet(await openStatsSink(stats, { ...base, ...resumed("stats") })));
+    for (const [key, path] of Object.entries(outputs)) {
+      outlets.push(await open(key, path));
     }
   } catch (error) {
     for (const outlet of outlets) await outlet.discard();
