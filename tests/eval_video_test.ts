@@ -2,7 +2,8 @@ import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/ass
 import { UsageError } from "../lib/errors.ts";
 import { blockFlow, luma } from "../lib/eval/flow.ts";
 import { GRADES, scene } from "../lib/eval/scene.ts";
-import { sceneScore, SteadyScorer, TruthScorer } from "../lib/eval/video.ts";
+import { SteadyScorer } from "../lib/eval/steady.ts";
+import { sceneScore, TruthScorer } from "../lib/eval/video.ts";
 import { uniform } from "../lib/random.ts";
 
 const SIZE = { width: 160, height: 96, fps: 10, seconds: 3 } as const;

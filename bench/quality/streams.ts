@@ -5,7 +5,8 @@
  */
 import { OverlapMatcher } from "../../lib/eval/overlap_matcher.ts";
 import { type Grade, scene } from "../../lib/eval/scene.ts";
-import { SteadyScorer, TruthScorer } from "../../lib/eval/video.ts";
+import { SteadyScorer } from "../../lib/eval/steady.ts";
+import { TruthScorer } from "../../lib/eval/video.ts";
 import { FrameSegmenter } from "../../lib/frame_segmenter.ts";
 import type { SegmenterOptions } from "../../lib/segmenter.ts";
 import type { Frame } from "../../lib/source/frame.ts";

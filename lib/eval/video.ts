@@ -1,5 +1,5 @@
 /**
- * How good and how steady the labels of a video are, with and without truth.
+ * How good the labels of a video are against its truth.
  *
  * Everything is gathered frame by frame in memory that does not grow with the
  * video's length.
@@ -7,23 +7,15 @@
  * @module
  */
 import { UsageError } from "../errors.ts";
-import type { Frame } from "../source/frame.ts";
 import { assign } from "./assignment.ts";
 import { boundaries, boundaryScore, davisTolerance, spread } from "./boundary.ts";
-import { BLOCK, blockFlow, type Flow, type Luma, luma } from "./flow.ts";
+import { Consistency } from "./consistency.ts";
 import { type Labels, type Overlap, overlap } from "./metrics.ts";
 
-/** Windows of video consistency, in frames. */
-const WINDOWS = [8, 16] as const;
 /** Proposals of a sequence that J&F looks at, as DAVIS 2017 (unsupervised) allows. */
 const PROPOSALS = 20;
 /** IoU from which an object counts as followed. */
 const FOLLOWED = 0.5;
-/** Difference from its motion-compensated past, in levels, above which a pixel counts as uncovered. */
-const UNCOVERED = 24;
-/** Change of brightness, in levels, up to which all of a block at rest counts as static. */
-const STATIC = 10;
-
 /** What happened to one object of the truth. */
 export interface TrackScore {
   /** Frames in which it can be seen. */
@@ -57,20 +49,6 @@ export interface TruthScore {
   readonly tracks: ReadonlyMap<number, TrackScore>;
 }
 
-/** Scores that need no truth. */
-export interface SteadyScore {
-  readonly frames: number;
-  /** IoU of the labels with those of the last frame moved along, mean over ids by area. */
-  readonly tc: number;
-  /** Video consistency on pixels at rest; NaN for short or restless videos. */
-  readonly vc8: number;
-  readonly vc16: number;
-  /** Share of the pixels at rest whose id changes from one frame to the next. */
-  readonly flicker: number;
-  /** Share of the pixels that are at rest, from one frame to the next. */
-  readonly rest: number;
-}
-
 interface Track {
   frames: number;
   followed: number;
@@ -92,45 +70,6 @@ class PairMap {
   }
   *[Symbol.iterator](): Generator<[number, number, number]> {
     for (const [key, value] of this.#values) yield [Math.floor(key / 65_536), key % 65_536, value];
-  }
-}
-
-/** Video consistency: share of the pixels with a constant reference whose label is constant too. */
-class Consistency {
-  readonly #labelRun: Uint8Array<ArrayBuffer>;
-  readonly #referenceRun: Uint8Array<ArrayBuffer>;
-  readonly #sums = WINDOWS.map(() => ({ sum: 0, windows: 0 }));
-  #frames = 0;
-
-  constructor(pixels: number) {
-    this.#labelRun = new Uint8Array(pixels);
-    this.#referenceRun = new Uint8Array(pixels);
-  }
-
-  /** Takes in whether label and reference of a pixel are those of the last frame. */
-  add(sameLabel: (pixel: number) => boolean, sameReference: (pixel: number) => boolean): void {
-    const [labelRun, referenceRun] = [this.#labelRun, this.#referenceRun];
-    const held = WINDOWS.map(() => [0, 0] as [number, number]);
-    const first = this.#frames++ === 0;
-    for (let p = 0; p < labelRun.length; p++) {
-      labelRun[p] = first || !sameLabel(p) ? 1 : Math.min(255, labelRun[p]! + 1);
-      referenceRun[p] = first || !sameReference(p) ? 1 : Math.min(255, referenceRun[p]! + 1);
-      for (let w = 0; w < WINDOWS.length; w++) {
-        if (referenceRun[p]! < WINDOWS[w]!) continue;
-        held[w]![0]++;
-        if (labelRun[p]! >= WINDOWS[w]!) held[w]![1]++;
-      }
-    }
-    held.forEach(([reference, both], w) => {
-      if (this.#frames < WINDOWS[w]! || reference === 0) return;
-      this.#sums[w]!.sum += both / reference;
-      this.#sums[w]!.windows++;
-    });
-  }
-
-  /** Mean over the windows, by length of window. */
-  results(): number[] {
-    return this.#sums.map(({ sum, windows }) => sum / windows);
   }
 }
 
@@ -352,130 +291,6 @@ export class TruthScorer {
     const n = objects.length;
     return { j: sumJ / n, f: sumF / n, jf: (sumJ + sumF) / (2 * n) };
   }
-}
-
-/** Gathers what can be said of the steadiness of labels from the pictures alone. */
-export class SteadyScorer {
-  readonly #width: number;
-  readonly #height: number;
-  readonly #consistency: Consistency;
-  readonly #shared = new Map<number, number>();
-  readonly #union = new Map<number, number>();
-  #last: { labels: Labels; luma: Luma } | undefined;
-  #frames = 0;
-  /** Pairs of frames that were compared. */
-  #pairs = 0;
-  #atRest = 0;
-  #changed = 0;
-
-  constructor(width: number, height: number) {
-    this.#width = width;
-    this.#height = height;
-    this.#consistency = new Consistency(width * height);
-  }
-
-  /** Takes in the next frame and its labels; `restart` where it starts a new scene. */
-  add(frame: Pick<Frame, "width" | "height" | "data">, labels: Labels, restart = false): void {
-    const [width, height] = [this.#width, this.#height];
-    if (frame.width !== width || frame.height !== height || labels.length !== width * height) {
-      throw new UsageError({
-        what: "Frame and labels differ in size",
-        found: `${frame.width}x${frame.height} and ${labels.length} pixels`,
-        advice: `both must be ${width}x${height}`,
-      });
-    }
-    const now = luma(frame);
-    const last = this.#last;
-    this.#frames++;
-    if (!last || restart) {
-      this.#consistency.add(() => false, () => false);
-    } else {
-      this.#pairs++;
-      const rest = this.#compare(last, now, labels);
-      this.#consistency.add((p) => labels[p] === last.labels[p], (p) => rest[p] === 1);
-    }
-    this.#last = { labels, luma: now };
-  }
-
-  /** Moves the last labels along and compares; returns which pixels are at rest. */
-  #compare(last: { labels: Labels; luma: Luma }, now: Luma, labels: Labels): Uint8Array<ArrayBuffer> {
-    const [width, height] = [this.#width, this.#height];
-    const flow = blockFlow(last.luma, now);
-    const calm = calmBlocks(last.luma, now, flow);
-    const rest = new Uint8Array(width * height);
-    const add = (map: Map<number, number>, id: number) => map.set(id, (map.get(id) ?? 0) + 1);
-    for (let y = 0; y < height; y++) {
-      const ly = Math.min(now.height - 1, y >> 1);
-      for (let x = 0; x < width; x++) {
-        const lx = Math.min(now.width - 1, x >> 1);
-        const block = Math.floor(ly / BLOCK) * flow.columns + Math.floor(lx / BLOCK);
-        const [dx, dy] = [flow.shift[2 * block]!, flow.shift[2 * block + 1]!];
-        const [sx, sy] = [lx + dx / 2, ly + dy / 2];
-        if (x + dx < 0 || y + dy < 0 || x + dx >= width || y + dy >= height) continue;
-        if (sx < 0 || sy < 0 || sx >= now.width || sy >= now.height) continue;
-        const change = Math.abs(now.data[ly * now.width + lx]! - last.luma.data[sy * now.width + sx]!);
-        if (change > UNCOVERED) continue;
-        const p = y * width + x;
-        const [id, before] = [labels[p]!, last.labels[p + dy * width + dx]!];
-        add(this.#union, id);
-        if (id === before) add(this.#shared, id);
-        else add(this.#union, before);
-        if (calm[block] === 1) {
-          rest[p] = 1;
-          this.#atRest++;
-          if (id !== before) this.#changed++;
-        }
-      }
-    }
-    return rest;
-  }
-
-  /** The scores of the frames so far. */
-  result(): SteadyScore {
-    let [weighted, weight] = [0, 0];
-    for (const [id, union] of this.#union) {
-      weighted += this.#shared.get(id) ?? 0;
-      weight += union;
-    }
-    // The mean of shared/union weighted by union.
-    const [vc8, vc16] = this.#consistency.results();
-    return {
-      frames: this.#frames,
-      tc: weighted / weight,
-      vc8: vc8!,
-      vc16: vc16!,
-      flicker: this.#changed / this.#atRest,
-      rest: this.#atRest / (this.#pairs * this.#width * this.#height),
-    };
-  }
-}
-
-/**
- * Blocks at rest: neither they nor a block beside them moved or changed anywhere. Next to a moving thing some
- * pixels look alike before and after although it is another thing that they show.
- *
- * @returns 1 where a block is at rest, `[rows, columns]`.
- */
-function calmBlocks(then: Luma, now: Luma, { columns, rows, shift }: Flow): Uint8Array<ArrayBuffer> {
-  const still = new Uint8Array(columns * rows).fill(1);
-  for (let b = 0; b < still.length; b++) if (shift[2 * b] !== 0 || shift[2 * b + 1] !== 0) still[b] = 0;
-  for (let y = 0; y < now.height; y++) {
-    for (let x = 0; x < now.width; x++) {
-      const p = y * now.width + x;
-      if (Math.abs(now.data[p]! - then.data[p]!) > STATIC) {
-        still[Math.floor(y / BLOCK) * columns + Math.floor(x / BLOCK)] = 0;
-      }
-    }
-  }
-  return still.map((own, b) => {
-    const [column, row] = [b % columns, Math.floor(b / columns)];
-    for (let r = Math.max(0, row - 1); r <= Math.min(rows - 1, row + 1); r++) {
-      for (let c = Math.max(0, column - 1); c <= Math.min(columns - 1, column + 1); c++) {
-        if (still[r * columns + c] === 0) return 0;
-      }
-    }
-    return own;
-  });
 }
 
 /** Scores the labels of a whole scene against its truth, both `[height, width]` a frame. */
