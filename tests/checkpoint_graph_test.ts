@@ -1,13 +1,14 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { importCheckpoint } from "../lib/checkpoint/import_checkpoint.ts";
 import { readManifest } from "../lib/checkpoint/manifest.ts";
-import { attentionChunks, dimensionValues, GraphBuilder } from "../lib/checkpoint/graph.ts";
+import { attentionChunks, GraphBuilder } from "../lib/checkpoint/graph.ts";
 import { writeModel } from "../lib/checkpoint/onnx_file.ts";
 import { cutSections } from "../lib/checkpoint/sections.ts";
-import { openBackend, PartRunner } from "../lib/checkpoint/runtime.ts";
-import { openSafetensors, readFloat32 } from "../lib/checkpoint/safetensors.ts";
+import { openBackend } from "../lib/checkpoint/runtime.ts";
+import { openSafetensors, readFloat32, writeSafetensors } from "../lib/checkpoint/safetensors.ts";
 import { encodeFor } from "../lib/checkpoint/text.ts";
-import { compare } from "../lib/checkpoint/verify.ts";
+import { compare, verify } from "../lib/checkpoint/verify.ts";
+import { UsageError, WalkcutError } from "../lib/errors.ts";
 import {
   fixture,
   freshSeed,
@@ -115,21 +116,7 @@ for (const [variant, unet] of Object.entries(VARIANTS)) {
         text_embeds: numbers(20),
         time_ids: Float32Array.of(64, 64, 0, 3, 128, 96),
       };
-      const backend = await openBackend({ device: "cpu" });
-      const { Tensor } = backend.ort;
-      const runner = await PartRunner.open(folder, part, backend, {
-        ...dimensionValues(side, side, part.levels),
-        context_tokens: 5,
-      });
       const names = ["eps", ...part.layers.flatMap(({ name }) => [`${name}.to_q`, `${name}.to_k`])];
-      const outputs = await runner.run({
-        sample: new Tensor("float32", inputs.sample, [1, 4, side, side]),
-        context: new Tensor("float32", inputs.context, [1, 5, 24]),
-        text_embeds: new Tensor("float32", inputs.text_embeds, [1, 20]),
-        time_ids: new Tensor("float32", inputs.time_ids, [1, 6]),
-        timestep: new Tensor("float32", Float32Array.of(417), [1]),
-      }, names);
-      await runner.close();
       const weights = await openSafetensors(`${source}/unet/diffusion_pytorch_model.safetensors`);
       const expected = unetReference(await readWeights(weights), unet, {
         sample: matrix(4, side * side, inputs.sample),
@@ -140,13 +127,44 @@ for (const [variant, unet] of Object.entries(VARIANTS)) {
       });
       weights.close();
       assertEquals(new Set(expected.keys()), new Set(names));
-      for (const name of names) {
-        requireClose(
-          `${variant} ${name} seed ${seed}`,
-          outputs[name]!.data as Float32Array,
-          expected.get(name)!.data,
-        );
-      }
+      // Through the command's own path: a reference's file, compared tensor by tensor.
+      const reference = `${folder}/reference.safetensors`;
+      const conditions = {
+        text_embeds: { shape: [1, 20], data: inputs.text_embeds },
+        time_ids: { shape: [1, 6], data: inputs.time_ids },
+      };
+      const given = {
+        sample: { shape: [1, 4, side, side], data: inputs.sample },
+        context: { shape: [1, 5, 24], data: inputs.context },
+        ...(part.textWidth === null ? {} : conditions),
+      };
+      const outputs = Object.fromEntries(
+        names.map((name) => {
+          const data = Float32Array.from(expected.get(name)!.data);
+          return [`t417.${name}`, { shape: [data.length], data }];
+        }),
+      );
+      const compared: string[] = [];
+      const check = async (inputs: typeof given) => {
+        await writeSafetensors(reference, { ...inputs, ...outputs });
+        for await (const { tensor, relative } of verify(folder, reference, { device: "cpu" })) {
+          assert(relative <= 1e-4, `${variant} ${tensor}, seed ${seed}: relative error ${relative}`);
+          compared.push(tensor);
+        }
+      };
+      await check(given);
+      assertEquals(new Set(compared), new Set(names.map((name) => `t417.${name}`)));
+      if (part.textWidth === null) return;
+      const { time_ids: _, ...incomplete } = given as typeof given & typeof conditions;
+      await assertRejects(() => check(incomplete), UsageError, "lacks inputs: time_ids");
+      const narrow = { ...given, text_embeds: { shape: [1, 19], data: numbers(19) } };
+      await assertRejects(() => check(narrow), UsageError, "text_embeds must be [1, 20]: [1, 19]");
+      const wide = { ...given, context: { shape: [1, 5, 25], data: numbers(125) } };
+      await assertRejects(
+        () => check(wide),
+        WalkcutError,
+        "Cannot run the network on the reference's inputs",
+      );
     });
   });
 }

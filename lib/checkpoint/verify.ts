@@ -110,6 +110,10 @@ async function* verifyUNet(
     ? ["sample", "context"]
     : ["sample", "context", "text_embeds", "time_ids"];
   requireInputs(feeds, needed, file);
+  if (unet.textWidth !== null) {
+    requireShape("text_embeds", feeds, [1, unet.textWidth]);
+    requireShape("time_ids", feeds, [1, 6]);
+  }
   const [, channels, height, width] = feeds.sample!.dims;
   const step = 2 ** (unet.levels - 1);
   if (
@@ -127,7 +131,7 @@ async function* verifyUNet(
   try {
     for (const [timestep, outputs] of [...groups].sort(([a], [b]) => a - b)) {
       const time = new backend.ort.Tensor("float32", Float32Array.of(timestep), [1]);
-      const results = await runner.run({ ...feeds, timestep: time }, outputs);
+      const results = await runFor(file, () => runner.run({ ...feeds, timestep: time }, outputs));
       for (const output of outputs) {
         const tensor = `t${timestep}.${output}`;
         yield compare(tensor, results[output]!.data as Float32Array, await readFloat32(file, tensor));
@@ -149,7 +153,7 @@ async function verifyVae(
   const [, , height, width] = feeds.image!.dims;
   const runner = await PartRunner.open(folder, vae, backend, dimensionValues(height!, width!, vae.levels));
   try {
-    const { mean } = await runner.run({ image: feeds.image! }, ["mean"]);
+    const { mean } = await runFor(file, () => runner.run({ image: feeds.image! }, ["mean"]));
     return compare("vae_mean", mean!.data as Float32Array, await readFloat32(file, "vae_mean"));
   } finally {
     await runner.close();
@@ -173,6 +177,31 @@ function requireInputs(feeds: Record<string, Tensor>, names: readonly string[], 
     found: missing.join(", "),
     advice: "write the tensors that the network was fed beside its outputs",
   });
+}
+
+function requireShape(name: string, feeds: Record<string, Tensor>, shape: readonly number[]): void {
+  const { dims } = feeds[name]!;
+  if (dims.length === shape.length && dims.every((dim, i) => dim === shape[i])) return;
+  throw new UsageError({
+    what: `Cannot verify, ${name} must be [${shape.join(", ")}]`,
+    found: `[${dims.join(", ")}]`,
+    advice: "check that the reference was computed with the same checkpoint",
+  });
+}
+
+/** Runs the network; what it says of inputs that do not fit becomes one line. */
+async function runFor<T>({ label }: TensorSource, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (cause) {
+    if (cause instanceof WalkcutError) throw cause;
+    throw new WalkcutError({
+      what: `Cannot run the network on the reference's inputs in ${oneLine(label)}`,
+      found: cause instanceof Error ? cause.message.slice(0, 160) : String(cause),
+      advice: "check that the reference was computed with the same checkpoint",
+      cause,
+    });
+  }
 }
 
 /** The difference of two tensors; one of another length, or with a NaN, is infinitely far away. */
