@@ -1,10 +1,11 @@
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import { cutFrame, type CutSettings } from "../lib/cut/cut_frame.ts";
+import { orthonormalise } from "../lib/cut/blocks.ts";
 import { continueFactor, ENOUGH_TRACE, sketchFactor } from "../lib/cut/factor.ts";
 import { FactorSolver } from "../lib/cut/factor_solver.ts";
 import { symmetricEigen } from "../lib/cut/small_eigen.ts";
 import { HYSTERESIS, thresholdOf } from "../lib/cut/stop.ts";
-import { uniform } from "../lib/random.ts";
+import { gaussian, uniform } from "../lib/random.ts";
 import { Tally } from "../lib/walk/tally.ts";
 import { multiply, PlainWalk } from "./reference/plain_walk.ts";
 
@@ -117,6 +118,33 @@ Deno.test("continueFactor() takes one pass over P where the walk has hardly chan
     `${warm.applications} of ${cold.applications}, seed ${seed}`,
   );
   assert(next.traceShare >= ENOUGH_TRACE, `seed ${seed}`);
+});
+
+Deno.test("continueFactor() tries a stale basis again ever more seldom", async () => {
+  const seed = newSeed();
+  const { walk } = blockWalk(128, 4, 0.05, seed);
+  const other = blockWalk(128, 5, 0.05, seed + 1).walk;
+  const factor = await sketchFactor(new Tally(walk), 1, { seed });
+  const calm = await continueFactor(new Tally(walk), 1, factor, seed);
+  assertEquals(calm.renewals, undefined, `seed ${seed}`);
+  // A basis of nothing but noise is stale whatever the walk.
+  const noise = orthonormalise(gaussian(128 * factor.rank, seed), 128, factor.rank);
+  const stale = { ...factor, basis: noise.basis };
+  const first = await continueFactor(new Tally(other), 1, stale, seed);
+  assertEquals(first.renewals, { left: 1, wait: 1 }, `seed ${seed}`);
+  const again = await continueFactor(
+    new Tally(other),
+    1,
+    { ...stale, renewals: { left: 0, wait: 2 } },
+    seed,
+  );
+  assertEquals(again.renewals, { left: 4, wait: 4 }, `seed ${seed}`);
+  // Until then the last F is where it starts: one pass more, and none for the basis itself.
+  const tally = new Tally(other);
+  const next = await continueFactor(tally, 1, again, seed);
+  const rank = again.rows.length / 128;
+  assert(tally.applications >= rank + next.rank && tally.applications <= 2 * rank + 8, `seed ${seed}`);
+  assert(next.renewals!.left <= 4 && next.renewals!.wait === 4, `seed ${seed}`);
 });
 
 Deno.test("FactorSolver proposes the best threshold of its vector, by the definition of NCut", async () => {
