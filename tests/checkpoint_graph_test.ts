@@ -215,6 +215,7 @@ Deno.test("importCheckpoint() stores what CLIP's text encoder gives for the prom
     const { last } = textReference(await readWeights(weights), TEXT, ids, 6);
     assertEquals(stored.tensors.get("context")!.shape, [1, 9, 24]);
     requireClose(`context, seed ${seed}`, await readFloat32(stored, "context"), last.data);
+    const notes: string[] = [];
     // At the start of a run another prompt is encoded by the same encoder.
     const manifest = await readManifest(folder);
     assertEquals(manifest.texts.map((text) => [text.folder, text.width, text.positions]), [[
@@ -222,9 +223,12 @@ Deno.test("importCheckpoint() stores what CLIP's text encoder gives for the prom
       24,
       9,
     ]]);
-    const { context } = await encodeFor(folder, manifest, "Cat", 24);
+    const { context } = await encodeFor(folder, manifest, "Cat", 24, (line) => notes.push(line));
     const others = ["<|startoftext|>", "c", "a", "t</w>"].map((token) => vocabulary[token]);
     const other = textReference(await readWeights(weights), TEXT, [...others, end, end, end, end, end], 4);
+    assertEquals(notes, []);
+    await encodeFor(folder, manifest, "eight letters", 24, (line) => notes.push(line));
+    assertEquals(notes, ["the prompt is longer than 7 tokens: its end is left out"]);
     requireClose(`context of another prompt, seed ${seed}`, context!.data, other.last.data);
     stored.close();
     weights.close();

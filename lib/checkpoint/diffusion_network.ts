@@ -56,7 +56,7 @@ export async function openDiffusionNetwork(
   options.onNote?.(memory.line);
   requireFit(manifest, where, memory.bytes);
   const backend = await openBackend(where);
-  const conditions = await readConditions(folder, manifest, plan.imageSide, backend, options.prompt);
+  const conditions = await readConditions(folder, manifest, plan.imageSide, backend, options);
   const { levels } = manifest.unet;
   const tokens = conditions.context!.dims[1]!;
   const dimensions = { ...dimensionValues(plan.side, plan.side, levels), context_tokens: tokens };
@@ -195,7 +195,7 @@ async function readConditions(
   manifest: DiffusionManifest,
   imageSide: number,
   { ort }: Backend,
-  prompt = manifest.conditions.prompt,
+  { prompt = manifest.conditions.prompt, onNote = () => {} }: DiffusionOptions,
 ): Promise<Record<string, Tensor>> {
   const { conditions, unet } = manifest;
   const file = await openSafetensors(`${folder}/${conditions.file}`);
@@ -206,7 +206,7 @@ async function readConditions(
     }
     const texts = prompt === conditions.prompt
       ? stored
-      : await encodeFor(folder, manifest, prompt, stored.context!.shape.at(-1)!);
+      : await encodeFor(folder, manifest, prompt, stored.context!.shape.at(-1)!, onNote);
     const feeds: Record<string, Tensor> = {};
     for (const [name, { shape, data }] of Object.entries(texts)) {
       feeds[name] = new ort.Tensor("float32", data, shape);

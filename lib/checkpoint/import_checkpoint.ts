@@ -317,6 +317,7 @@ async function writeConditions(
     prompt,
     crossAttentionDims[0]!,
     added?.textWidth ?? null,
+    onNote,
   );
   const path = `${folder}/${CONDITIONS_FILE}`;
   await guardWrite(path, () => writeSafetensors(path, conditions));

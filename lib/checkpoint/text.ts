@@ -6,7 +6,7 @@
 import { UsageError } from "../errors.ts";
 import type { DiffusionManifest, TextPart } from "./manifest.ts";
 import { openBackend, PartRunner } from "./runtime.ts";
-import { Tokenizer } from "./tokenizer.ts";
+import { Tokenizer, type Tokens } from "./tokenizer.ts";
 
 /** Files of a tokenizer; the last one may be missing. */
 export const TOKENIZER_FILES = ["vocab.json", "merges.txt", "tokenizer_config.json"] as const;
@@ -37,6 +37,7 @@ interface Encoded {
  * @param folder where the folders of the encoders lie.
  * @param width columns of the context.
  * @param textWidth columns of the pooled text; null where the UNet takes none.
+ * @param onNote told where the prompt is too long.
  */
 export async function encodePrompt(
   folder: string,
@@ -44,13 +45,19 @@ export async function encodePrompt(
   prompt: string,
   width: number,
   textWidth: number | null,
+  onNote: (line: string) => void,
 ): Promise<Conditions> {
   const tokens = texts[0]?.positions ?? DEFAULT_TOKENS;
   const context = new Float32Array(tokens * width);
   let pooled = new Float32Array(textWidth ?? 0);
   let column = 0;
   for (const text of texts) {
-    const encoded = await encode(folder, text, prompt);
+    const tokenizer = await Tokenizer.open(`${folder}/${text.folder}`);
+    const ids = tokenizer.encode(prompt, text.positions);
+    if (column === 0 && tokenizer.encode(prompt, text.positions + 1).end > ids.end) {
+      onNote(`the prompt is longer than ${text.positions - 2} tokens: its end is left out`);
+    }
+    const encoded = await encode(folder, text, ids);
     for (let i = 0; i < tokens; i++) {
       context.set(encoded.hidden.subarray(i * text.width, (i + 1) * text.width), i * width + column);
     }
@@ -67,6 +74,7 @@ export async function encodePrompt(
  * Encodes a prompt for an imported network.
  *
  * @param width columns of the context that it takes.
+ * @param onNote told where the prompt is too long.
  * @throws {UsageError} a network without text encoders.
  */
 export async function encodeFor(
@@ -74,8 +82,9 @@ export async function encodeFor(
   { name, texts, unet }: DiffusionManifest,
   prompt: string,
   width: number,
+  onNote: (line: string) => void,
 ): Promise<Conditions> {
-  if (texts.length > 0) return await encodePrompt(folder, texts, prompt, width, unet.textWidth);
+  if (texts.length > 0) return await encodePrompt(folder, texts, prompt, width, unet.textWidth, onNote);
   throw new UsageError({
     what: "Cannot encode --prompt, the imported network has no text encoder",
     found: name,
@@ -84,11 +93,9 @@ export async function encodeFor(
 }
 
 /** Runs one text encoder on the CPU. */
-async function encode(folder: string, text: TextPart, prompt: string): Promise<Encoded> {
-  const own = `${folder}/${text.folder}`;
-  const tokens = (await Tokenizer.open(own)).encode(prompt, text.positions);
+async function encode(folder: string, text: TextPart, tokens: Tokens): Promise<Encoded> {
   const backend = await openBackend({ device: "cpu" });
-  const runner = await PartRunner.open(own, text, backend, {});
+  const runner = await PartRunner.open(`${folder}/${text.folder}`, text, backend, {});
   try {
     const { Tensor } = backend.ort;
     const feeds = {
