@@ -60,11 +60,11 @@ export interface SegmenterOptions {
   readonly device?: "auto" | "webgpu" | "cpu";
   /** Nodes a side, 64 or 32. Default 64 on a hardware GPU, 32 elsewhere. */
   readonly grid?: 64 | 32;
-  /** Resolutions to aggregate. Default: the model's own. */
+  /** Resolutions to aggregate (paper, sections 3.1 and 3.2). Default: the model's own. */
   readonly levels?: readonly number[];
-  /** The power k of P, 1 … 8. Default: the model's own. */
+  /** The power k of P, 1 … 8 (paper, sections 3.2 and 4.4). Default: the model's own. */
   readonly walkSteps?: number;
-  /** Default `"manc-ncut"`. */
+  /** When a segment is left whole (paper, sections 3.4 and 3.5). Default `"manc-ncut"`. */
   readonly stop?: "manc-ncut" | "manc-mincut" | "manc-mincut=bipartition" | "ncut";
   /**
    * NCut above which a segment is left whole, 0 … 2; implies `stop: "ncut"`. With a peer's method the
@@ -75,13 +75,13 @@ export interface SegmenterOptions {
   readonly method?: "walkcut" | PeerMethod;
   /** What is done to the labels at last. Default `"none"`. */
   readonly refine?: "none" | "pamr";
-  /** Default `"dot"`. */
+  /** What is cut: M·Mᵀ, the cosine of M's rows, or the walk itself (paper, sections 3.2 and 3.3). Default `"dot"`. */
   readonly adjacency?: "dot" | "cosine" | "walk";
   /** Default `"auto"`. */
   readonly solver?: "auto" | "factor" | "operator";
-  /** Whether P^k is formed or P applied k times. Default: the cheaper by counted cost. */
+  /** Whether P^k (paper, section 3.2) is formed or P applied k times. Default: the cheaper by counted cost. */
   readonly power?: "form" | "apply";
-  /** Evenly spaced thresholds that are tried on an eigenvector. Default: all that tell two nodes apart. */
+  /** Evenly spaced thresholds that are tried on an eigenvector (paper, section 3.4). Default: all that tell two nodes apart. */
   readonly thresholds?: number;
   /** Most segments a frame; 0 for no bound. Default 0. With `method: "emerdiff"` its K, default 30. */
   readonly maxSegments?: number;

@@ -27,15 +27,18 @@ import { needsCuts, type StopRule } from "./stop.ts";
 
 /** How a frame is cut. */
 export interface CutSettings extends GrowSettings {
-  /** k of M = P^k. */
+  /** k of M = P^k, the k-step walk (paper, sections 3.2 and 4.4). */
   readonly steps: number;
-  /** Default `"dot"`; `"cosine"` and `"walk"` are cut by exact products (paper, sections 3.2 and 3.3). */
+  /**
+   * Default `"dot"`, M·Mᵀ; `"cosine"` of M's rows (paper, section 3.3); `"walk"`, M itself (sections 3.2
+   * and 4.1). The last two are cut by exact products.
+   */
   readonly adjacency?: "dot" | "cosine" | "walk";
   /** `"auto"`, the default, takes the factor where it holds {@linkcode ENOUGH_TRACE} of the trace. */
   readonly solver?: "auto" | "factor" | "operator";
-  /** Whether P^k is formed or P applied k times; default the cheaper by counted cost (see {@linkcode withPower}). */
+  /** Whether P^k (section 3.2) is formed or P applied k times; default the cheaper by counted cost (see {@linkcode withPower}). */
   readonly power?: Power;
-  /** Evenly spaced thresholds between an eigenvector's ends that are tried; default all |S| − 1. */
+  /** Evenly spaced thresholds between an eigenvector's ends that are tried (section 3.4, step 2); default all |S| − 1. */
   readonly thresholds?: number;
 }
 

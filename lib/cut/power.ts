@@ -1,6 +1,6 @@
 /**
  * M = P^k formed by repeated squaring, or P applied k times: whichever is cheaper by
- * counted cost (paper, section 3.3). All costs are in products of an N×N by an N×1.
+ * counted cost (paper, sections 3.2 and 4.4). All costs are in products of an N×N by an N×1.
  *
  * @module
  */
