@@ -27,12 +27,14 @@ async function runExample(code: string, base: URL): Promise<{ success: boolean; 
         "--check",
         "--no-prompt",
         "--allow-read",
+        `--allow-write=${dir}`,
         "--allow-env",
         "--allow-sys",
         "--config",
         new URL("deno.json", ROOT).pathname,
         file,
       ],
+      cwd: dir,
       stdout: "piped",
       stderr: "piped",
     }).output();
@@ -43,7 +45,7 @@ async function runExample(code: string, base: URL): Promise<{ success: boolean; 
   }
 }
 
-for (const path of ["README.md", "lib/segmenter.ts"]) {
+for (const path of ["README.md", "lib/mod.ts", "lib/segmenter.ts", "lib/sink/mod.ts", "lib/source/mod.ts"]) {
   Deno.test(`the examples of ${path} run`, async () => {
     const blocks = await examples(path);
     assertEquals(blocks.length > 0, true, `${path} has no example`);

@@ -6,6 +6,21 @@
  * it its name, or `abort()` ends it early, leaving what was done as `NAME.partial.EXT`, playable where the
  * format allows.
  *
+ * ```ts
+ * import { openLabelSink } from "./mod.ts";
+ *
+ * const [width, height] = [4, 2];
+ * const info = {
+ *   ...{ width, height, timeBase: { num: 1, den: 25 } },
+ *   ...{ still: false, audioStreams: 0, subtitleStreams: 0 },
+ * };
+ * const sink = await openLabelSink("labels.npy", { info });
+ * for (let pts = 0; pts < 3; pts++) {
+ *   await sink.write({ width, height, pts, labels: new Uint16Array(width * height).fill(1 + pts) });
+ * }
+ * await sink.close();
+ * ```
+ *
  * | function | takes | writes |
  * |---|---|---|
  * | {@linkcode openPictureSink}`(output, options)` | {@linkcode Picture} | by name: mp4, mkv, mov, webm, gif …; `%06d.png`/`.jpg` patterns; one `.png`/`.jpg` |

@@ -1,8 +1,12 @@
 /**
  * Video in: files, URLs, pictures, picture sequences and pipes, decoded by ffmpeg into RGB frames.
  *
- * ```ts ignore
- * const source = await openVideo("clip.mp4", { start: 2, frames: 100 });
+ * ```ts
+ * import { openVideo } from "./mod.ts";
+ *
+ * // A file's name, a URL, a folder of pictures or a pipe: here two raw frames of 4×2 pixels.
+ * const stdin = new Blob([new Uint8Array(2 * 4 * 2 * 3)]).stream();
+ * const source = await openVideo("-", { stdin, inputFormat: "rgb24", size: { width: 4, height: 2 } });
  * for await (const frame of source.frames()) console.log(frame.index, frame.pts, frame.data.length);
  * await source.close();
  * ```
