@@ -103,7 +103,7 @@ export class FrameSegmenter {
     const network = await openAnyModel(options.model ?? "embedded", where, {
       grid,
       onNote,
-      ...given(options, "levels", "inversionSteps", "timestep", "reuseNoise", "layers", "prompt"),
+      ...given(options, "levels", "inversionSteps", "timestep", "reuseNoise", "layers", "prompt", "models"),
     });
     const settings = cutSettings(options, options.walkSteps ?? network.walkSteps, grid);
     const info = { device: device.kind, description: device.description, grid, walkSteps: settings.steps };

@@ -56,6 +56,8 @@ export interface SegmentedFrame {
 export interface SegmenterOptions {
   /** `"embedded"`, or the name or folder of an imported network. Default `"embedded"`. */
   readonly model?: string;
+  /** Folder of the imported networks. Default: `WALKCUT_MODELS`, else the platform's data folder. */
+  readonly models?: string;
   /** Default `"auto"`: a hardware adapter, else the CPU. */
   readonly device?: "auto" | "webgpu" | "cpu";
   /** Nodes a side, 64 or 32. Default 64 on a hardware GPU, 32 elsewhere. */

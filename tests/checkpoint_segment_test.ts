@@ -154,8 +154,10 @@ Deno.test("scene cuts and key frames are inverted in full, the frames behind the
     );
     await makeCheckpoint(`${folder}/source`, {}, freshSeed());
     await importTo(folder, `${folder}/source`);
+    const elsewhere = `${folder}/elsewhere`;
+    await Deno.rename(`${folder}/models`, elsewhere);
     const evals = async (...args: string[]) => {
-      const few = ["--device", "cpu", "--inversion-steps", "2", "--max-segments", "1"];
+      const few = ["--device", "cpu", "--inversion-steps", "2", "--max-segments", "1", "--models", elsewhere];
       const { stats } = await segment(folder, clip, ...few, ...args);
       return stats.map((frame) => frame.unet_evals);
     };

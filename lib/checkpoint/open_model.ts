@@ -14,13 +14,15 @@ import { findModel, modelsFolder } from "./store.ts";
 /**
  * Opens `"embedded"`, a network in the models folder by its name, or the folder or manifest of any
  * other; the manifest's format says of which kind it is.
+ *
+ * @param options the network's, and `models`, the models folder where it is not the usual one.
  */
 export async function openAnyModel(
   name: string,
   where: NetworkDevice,
-  options: DiffusionOptions,
+  options: DiffusionOptions & { readonly models?: string },
 ): Promise<FeatureNetwork> {
-  const folder = name === "embedded" ? undefined : await findModel(name, modelsFolder());
+  const folder = name === "embedded" ? undefined : await findModel(name, modelsFolder(options.models));
   if (folder !== undefined && await formatOf(folder) === DIFFUSION_FORMAT) {
     return await openDiffusionNetwork(folder, where, options);
   }

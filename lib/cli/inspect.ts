@@ -51,6 +51,7 @@ export const inspectCommand = defineCommand({
     ...optionsOf(
       segmentCommand,
       "model",
+      "models",
       "device",
       "grid",
       "levels",

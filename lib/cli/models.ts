@@ -16,13 +16,7 @@ import { segmentCommand } from "./options.ts";
 import { progressMode, writeStderr } from "./progress.ts";
 import { optionsOf, ungrouped } from "./shared_options.ts";
 
-const modelsOption = {
-  name: "models",
-  kind: "folder",
-  value: "DIR",
-  help: "folder of the imported networks",
-  default: "WALKCUT_MODELS, else the platform's data folder",
-} as const;
+const modelsOption = ungrouped(optionsOf(segmentCommand, "models"))[0]!;
 
 /** Options of `walkcut models`, for help and completions. */
 export const modelsCommand = defineCommand({

@@ -166,6 +166,14 @@ export const segmentCommand = defineCommand({
       group: "Segmentation",
     },
     {
+      name: "models",
+      kind: "folder",
+      value: "DIR",
+      help: "folder of the imported networks",
+      default: "WALKCUT_MODELS, else the platform's data folder",
+      group: "Segmentation",
+    },
+    {
       name: "device",
       kind: "choice",
       choices: ["auto", "webgpu", "cpu"],

@@ -252,6 +252,7 @@ export function segmenterOptions(
 ): SegmenterOptions {
   return pick<SegmenterOptions>({
     model: values.model,
+    models: values.models,
     device: values.device,
     grid: values.grid,
     levels: values.levels,
