@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { openVideo, type VideoSource } from "../lib/source/mod.ts";
+import { openVideo, type VideoInfo, type VideoSource } from "../lib/source/mod.ts";
 import { claimOutput, openLabelSink, openPictureSink, openRleSink } from "../lib/sink/mod.ts";
 import { compressCounts, encodeSegments } from "../lib/sink/rle.ts";
 import { nutCrc } from "../lib/ffmpeg/nut.ts";
@@ -18,6 +18,18 @@ import {
 
 const LAVFI = ["-f", "lavfi", "-i"];
 const SOUND = ["-f", "lavfi", "-i", "sine=d=1"];
+
+/** What a source without sound says of itself. */
+function infoOf(width: number, height: number, ticks: number): VideoInfo {
+  return {
+    width,
+    height,
+    timeBase: { num: 1, den: ticks },
+    still: false,
+    audioStreams: 0,
+    subtitleStreams: 0,
+  };
+}
 
 /** Labels that depend on the frame, above 255 too. */
 function labelsOf(index: number, pixels: number): Uint16Array<ArrayBuffer> {
@@ -89,15 +101,7 @@ Deno.test("openPictureSink() keeps the length of a GIF's last frame", () =>
 Deno.test("openLabelSink() is lossless in every form", () =>
   inFolder(async (folder) => {
     const [width, height, pixels] = [13, 9, 117];
-    const info = {
-      width,
-      height,
-      timeBase: { num: 1, den: 100 },
-      frameRate: { num: 20, den: 1 },
-      still: false,
-      audioStreams: 0,
-      subtitleStreams: 0,
-    };
+    const info = { ...infoOf(width, height, 100), frameRate: { num: 20, den: 1 } };
     const whole = new Uint8Array(
       new Uint16Array([0, 1, 2, 3].flatMap((i) => [...labelsOf(i, pixels)])).buffer,
     );
@@ -207,6 +211,7 @@ Deno.test("openPictureSink() keeps subtitles, chapters and metadata where they c
     ];
     for (const start of [0, 0.5]) {
       for (const [kind, subtitles, lines] of cases) {
+        if (start > 0 && /mov|gif/.test(kind)) continue; // As MP4, or nothing to see.
         const output = `${folder}/${start}.${kind}`;
         const said: string[] = [];
         const name = `.${kind} from ${start}`;
@@ -235,15 +240,7 @@ Deno.test("openPictureSink() keeps subtitles, chapters and metadata where they c
 Deno.test("openPictureSink() keeps alpha in every output that a cutout may have", () =>
   inFolder(async (folder) => {
     const [width, height, count] = [64, 48, 3];
-    const info = {
-      width,
-      height,
-      timeBase: { num: 1, den: 25 },
-      frameRate: { num: 25, den: 1 },
-      still: false,
-      audioStreams: 0,
-      subtitleStreams: 0,
-    };
+    const info = { ...infoOf(width, height, 25), frameRate: { num: 25, den: 1 } };
     // A disc that moves, its outline soft: what is outside keeps its colours.
     const picture = (n: number) =>
       Uint8Array.from({ length: 4 * width * height }, (_, i) => {
@@ -362,14 +359,7 @@ Deno.test("Y4M on stdout says when it loses uneven times, once", () =>
 Deno.test("openPictureSink() finds an encoder in hardware by trying, and says why there is none", () =>
   inFolder(async (folder) => {
     const real = (await locateFfmpeg()).path;
-    const info = {
-      width: 256,
-      height: 256,
-      timeBase: { num: 1, den: 25 },
-      still: false,
-      audioStreams: 0,
-      subtitleStreams: 0,
-    };
+    const info = infoOf(256, 256, 25);
     // An ffmpeg on a machine that has one such encoder: it stands for x264 here.
     const machine = async (has: string) => {
       const path = `${folder}/ffmpeg-${has}`;
@@ -416,14 +406,7 @@ exec ${real} "\${args[@]}"
 
 Deno.test("claimOutput() and the sinks refuse before anything is written", () =>
   inFolder(async (folder) => {
-    const info = {
-      width: 4,
-      height: 4,
-      timeBase: { num: 1, den: 25 },
-      still: false,
-      audioStreams: 0,
-      subtitleStreams: 0,
-    };
+    const info = infoOf(4, 4, 25);
     await Deno.writeTextFile(`${folder}/there.mp4`, "");
     await Deno.mkdir(`${folder}/dir.mp4`);
     const before = await names(folder);
