@@ -16,6 +16,7 @@ import { splitWords } from "../lib/cli/words.ts";
 import { UsageError } from "../lib/errors.ts";
 import { scene } from "../lib/eval/scene.ts";
 import { V8_FLAGS } from "../lib/setup/permissions.ts";
+import { resident } from "./program.ts";
 import { FrameSegmenter } from "../lib/frame_segmenter.ts";
 import { uniform } from "../lib/random.ts";
 
@@ -648,13 +649,6 @@ Deno.test("walkcut --stall-timeout names the stage that stands still and keeps w
   }
   assertEquals(await frameCount(`${dir.path}/out.partial.mp4`), 2);
 });
-
-/** Resident memory of a process in KiB. */
-async function resident(pid: number): Promise<number> {
-  // Deno itself reads /proc only with every permission.
-  const { stdout } = await new Deno.Command("cat", { args: [`/proc/${pid}/status`] }).output();
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(decoder.decode(stdout))?.[1]);
-}
 
 Deno.test({
   name: "walkcut keeps its memory while frames go by",

@@ -1,6 +1,16 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { ffmpeg, inFolder, names, packetTimes, processesWith } from "./io_media.ts";
-import { changedProgram, children, commandOf, quoted, start, told, underWay, walkcut } from "./program.ts";
+import {
+  changedProgram,
+  children,
+  commandOf,
+  quoted,
+  resident,
+  start,
+  told,
+  underWay,
+  walkcut,
+} from "./program.ts";
 
 /** A clip with sound whose frames take a while, even without network and cut. */
 async function clip(path: string, seconds = 20): Promise<void> {
@@ -291,10 +301,3 @@ Deno.test("a slow reader of stdout slows the decoder, and memory stays flat", ()
     assertEquals(frames(), all);
     assert(most < 1.25 * before, `${before} KiB early, ${most} KiB later`);
   }));
-
-/** Resident memory of a process in KiB. */
-async function resident(pid: number): Promise<number> {
-  // Deno itself reads /proc only with every permission.
-  const { stdout } = await new Deno.Command("cat", { args: [`/proc/${pid}/status`] }).output();
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(new TextDecoder().decode(stdout))?.[1]);
-}

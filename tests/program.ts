@@ -26,7 +26,7 @@ export interface ProgramOptions {
   readonly before?: string;
   /** Bytes on its stdin. */
   readonly stdin?: Uint8Array<ArrayBuffer>;
-  /** The program's stdout is this file, else piped. */
+  /** Further environment variables. */
   readonly env?: Record<string, string>;
 }
 
@@ -128,4 +128,12 @@ export async function changedProgram(
     await Deno.writeTextFile(root + path, source.replace(text, () => replacement));
   }
   return root;
+}
+
+/** Resident memory of a process in KiB; NaN where it has ended. */
+export async function resident(pid: number): Promise<number> {
+  // Deno itself reads /proc only with every permission.
+  const { stdout } = await new Deno.Command("cat", { args: [`/proc/${pid}/status`], stderr: "null" })
+    .output();
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(new TextDecoder().decode(stdout))?.[1]);
 }
