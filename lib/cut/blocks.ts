@@ -185,7 +185,6 @@ export function deflate(x: Float32Array, s: number, basis: Float32Array, n: numb
   const panels = memory.panels(x, n, s);
   const inner = memory.multiply(rows, true, panels);
   const part = memory.multiply(rows, false, inner);
-  const along = memory.read(part);
-  for (let i = 0; i < x.length; i++) x[i]! -= along[i]!;
+  memory.subtract(part, x);
   for (const region of [rows, panels, inner, part]) memory.free(region);
 }

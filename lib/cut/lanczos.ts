@@ -87,14 +87,16 @@ export function lanczos(
   return { theta, leading, held: unit(weighted(basis, weights))! };
 }
 
-/** K·z of a formed K. */
+/** K·z of a formed K: rows of a symmetric matrix added up, four at a time, as a sum waits for the one before. */
 function multiplySquare(k: Float64Array, r: number, z: Float64Array): Float64Array {
   const out = new Float64Array(r);
-  for (let i = 0; i < r; i++) {
-    let sum = 0;
-    for (let j = 0, row = i * r; j < r; j++) sum += k[row + j]! * z[j]!;
-    out[i] = sum;
+  let i = 0;
+  for (; i + 4 <= r; i += 4) {
+    const [p, q, s, t] = [i * r, (i + 1) * r, (i + 2) * r, (i + 3) * r];
+    const [zp, zq, zs, zt] = [z[i]!, z[i + 1]!, z[i + 2]!, z[i + 3]!];
+    for (let j = 0; j < r; j++) out[j]! += zp * k[p + j]! + zq * k[q + j]! + zs * k[s + j]! + zt * k[t + j]!;
   }
+  for (; i < r; i++) for (let j = 0, row = i * r; j < r; j++) out[j]! += z[i]! * k[row + j]!;
   return out;
 }
 

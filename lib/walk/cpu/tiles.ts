@@ -198,6 +198,20 @@ export class TileMemory {
     }
   }
 
+  /** Takes a block of vectors from a row-major array of its size. */
+  subtract({ at, rows, columns }: Panels, from: Float32Array): void {
+    const { numbers } = this;
+    const height = padded(rows);
+    for (let column = 0; column < columns; column += PANEL) {
+      const some = Math.min(PANEL, columns - column);
+      const base = at + column * height;
+      for (let i = 0; i < rows; i++) {
+        const target = i * columns + column;
+        for (let c = 0; c < some; c++) from[target + c]! -= numbers[base + i * PANEL + c]!;
+      }
+    }
+  }
+
   /** A block of vectors, row-major. */
   read(panels: Panels): Float32Array<ArrayBuffer> {
     const out = new Float32Array(panels.rows * panels.columns);
