@@ -425,3 +425,19 @@ Deno.test("fuzz() finds nothing that is no refusal, and finds what throws", () =
     assert(caught.failures.length > 0, `seed ${seed}`);
     for (const path of caught.failures) assert((await Deno.stat(path)).size < 50);
   }));
+
+Deno.test("names of outputs are names and nothing else", () =>
+  inFolder(async (folder) => {
+    await badMp4(folder);
+    const odd = [
+      ...["-x.mp4", "pipe:1.mkv", "http:x.mp4", "concat:a|b.mkv", "file:z.mov", "crypto:q.mkv", "x%d.mkv"],
+      ...[`a b'c"d.mp4`, "new\nline.mkv", "$(touch pwned);`touch pwned`.mp4", "*?[a].mkv", "C:\\x.mkv"],
+    ];
+    const outputs = odd.flatMap((name) => [`--output=${name}`, `--labels=l${name}.mkv`]);
+    const { code, stdout, stderr } = await walkcut(folder, ["whole.mp4", "--null-model", "-q", ...outputs]);
+    assertEquals([code, stdout.length, stderr], [0, 0, ""]);
+    assertEquals(
+      await names(folder),
+      ["whole.mp4", ...odd, ...odd.map((name) => `l${name}.mkv`)].sort(),
+    );
+  }));
