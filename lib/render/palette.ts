@@ -21,7 +21,7 @@ const RINGS: readonly (readonly [lightness: number, chroma: number])[] = [[0.72,
 /** Chroma below which a colour looks grey. */
 const LEAST_CHROMA = 0.11;
 /** How much a colour elsewhere in the frame counts beside a neighbour's. */
-const FAR_WEIGHT = 0.7;
+const FAR_WEIGHT = 0.5;
 
 interface Candidate {
   readonly lab: readonly [number, number, number];
