@@ -69,7 +69,7 @@ async function runSection(name: SectionName, settings: Settings, { own, foreign 
     return { data, device, date, rows };
   }
   if (name === "scenes") {
-    const data = `${settings.seeds} scenes of ${settings.seconds} s a grade`;
+    const data = `scenes of ${settings.seconds} s, ${settings.seeds} a grade`;
     return { data, device, date, rows: await sceneRows(settings, own) };
   }
   const whole = await openDataset("bsds500", settings.data);

@@ -85,6 +85,10 @@ export async function writeResults(json: string, page: string, results: Results)
   try {
     await Deno.writeTextFile(json, JSON.stringify(results, null, 1) + "\n");
     await Deno.writeTextFile(page, pageOf(results));
+    // The checkout's own style, which pads tables.
+    const { success, stderr } = await new Deno.Command(Deno.execPath(), { args: ["fmt", "-q", json, page] })
+      .output();
+    if (!success) throw new Error(new TextDecoder().decode(stderr));
   } catch (cause) {
     throw new WalkcutError({ what: "Cannot write the results", found: page, cause });
   }
