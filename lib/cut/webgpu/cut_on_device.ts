@@ -74,9 +74,11 @@ export async function cutOnDevice(
   let pass = basis && await attempt(walk, settings, basis, tables, tally);
   if (!pass || pass.traceShare < ENOUGH_TRACE) {
     // Nothing to start from, or not even the renewed basis is enough: a new one, of any rank.
-    const { basis: sketched, rank } = await sketchFactor(tally, settings.steps);
-    basis = widened(sketched, walk.n, rank);
-    pass = await attempt(walk, settings, basis, tables, tally, true);
+    const { basis: sketched, rank, traceShare: share } = await sketchFactor(tally, settings.steps);
+    // Where M has hardly more directions, further columns would be filled by rounding alone.
+    const whole = share > 1 - LEAST_MISSING;
+    basis = whole ? sketched : widened(sketched, walk.n, rank);
+    pass = await attempt(walk, settings, basis, tables, tally, !whole);
   }
   if (!pass || pass.tree.overflow) return undefined;
   if (solver === "auto" && pass.traceShare < ENOUGH_TRACE) return undefined;
@@ -180,6 +182,9 @@ async function attempt(
     basis: current,
   };
 }
+
+/** Share of the trace that a sketch must miss for more columns to find it. */
+const LEAST_MISSING = 1e-3;
 
 /** A basis has this much more columns than it needs, so that the next frames do not outgrow it. */
 const SLACK = 1.25;
