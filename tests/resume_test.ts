@@ -3,7 +3,7 @@ import { uniform } from "../lib/random.ts";
 import { SceneCutDetector } from "../lib/track/scene_cut.ts";
 import { Tracker } from "../lib/track/tracker.ts";
 import { describe, ffmpeg, inFolder, names, packetTimes, processesWith } from "./io_media.ts";
-import { children, told, underWay, walkcut } from "./program.ts";
+import { changedProgram, children, told, underWay, walkcut } from "./program.ts";
 
 /** A clip with sound, at uneven times, so that a lost, doubled or shifted frame shows. */
 async function clip(folder: string, size: string, seconds: number): Promise<void> {
@@ -108,6 +108,23 @@ Deno.test("--resume carries ids on: labels are those of a run that was not kille
       );
     }
     assertEquals(await names(folder), ["a.jsonl", "a.mkv", "a.npy", "b.jsonl", "b.mkv", "b.npy", "clip.mp4"]);
+  }));
+
+Deno.test("--resume ties up the ends of a run that was killed behind its last frame", () =>
+  inFolder(async (folder) => {
+    await clip(folder, "96x64", 4);
+    const marker = 'for (const step of ["finish", "close"] as const) {';
+    const kill = 'await new Promise((r) => setTimeout(r, 2000)); Deno.kill(Deno.pid, "SIGKILL");';
+    const root = await changedProgram(folder, [["lib/cli/run.ts", marker, `${kill}\n${marker}`]]);
+    const args = [`${folder}/clip.mp4`, "--null-model", "--frames", "60", "-o", `${folder}/out.mp4`];
+    const outputs = ["--labels", `${folder}/l.npy`, "--rle", `${folder}/r.jsonl`];
+    assertEquals((await walkcut(folder, [...args, ...outputs], { root })).code, 128 + 9);
+    const { code, stderr } = await walkcut(folder, [...args, ...outputs, "--resume"]);
+    assertEquals(code, 0, stderr);
+    assertMatch(stderr, /wrote [^\n]*out\.mp4, [^\n]*l\.npy, [^\n]*r\.jsonl\n$/);
+    assertEquals((await packetTimes(`${folder}/out.mp4`)).length, 60);
+    assertEquals((await Deno.readTextFile(`${folder}/r.jsonl`)).trim().split("\n").length, 60);
+    assertEquals(await names(folder), ["clip.mp4", "l.npy", "out.mp4", "program", "r.jsonl"]);
   }));
 
 Deno.test("--resume says what it cannot go on with, and starts where nothing is done", () =>

@@ -474,7 +474,11 @@ function report(totals: Totals, quiet: boolean): number {
       `${(applications / frames).toFixed(1)} applications a frame`,
     ];
     const where = written.length > 0 ? `; wrote ${written.join(", ")}` : "";
-    const line = frames === 0 ? "nothing was written" : parts.join(", ") + where;
+    const line = frames > 0
+      ? parts.join(", ") + where
+      : written.length > 0
+      ? `wrote ${written.join(", ")}`
+      : "nothing was written";
     writeStderr(`walkcut: ${interrupted ? "interrupted: " : ""}${line}\n`);
   }
   return interrupted ? ExitCode.Interrupted : ExitCode.Done;
