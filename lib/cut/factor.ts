@@ -46,6 +46,12 @@ interface Renewals {
 /** Share of the trace from which the factor's partition is the exact one's (measured: identity of F and A above it). */
 export const ENOUGH_TRACE = 0.95;
 
+/**
+ * Share below which a basis that was carried on is renewed. More than a cut from nothing needs: what a basis
+ * loses it loses along the directions that change, and two devices would take a cut near the bound differently.
+ */
+export const STALE_TRACE = 0.965;
+
 /** Probes that estimate what the factor misses; their error is a fraction of the missing 5 %. */
 export const PROBES = 8;
 
@@ -117,7 +123,7 @@ export async function continueFactor(
   const moving = renewals !== undefined && renewals.left > 0;
   const start = moving ? await rowBasis(tally, steps, rows, rank) : { basis, rank };
   const { block, columns, factor } = await projectWithProbes(tally, steps, start.basis, start.rank, seed);
-  if (factor.traceShare >= ENOUGH_TRACE) {
+  if (factor.traceShare >= STALE_TRACE) {
     if (!moving) return factor;
     // Once the picture is calm enough to leave room, its basis may serve again as it is.
     const calm = factor.traceShare >= ENOUGH_TRACE + HEADROOM;

@@ -12,7 +12,7 @@ import type { StageTime } from "../../walk/webgpu/recorder.ts";
 import type { Block } from "../../walk/webgpu/matrix.ts";
 import { Recorder } from "../../walk/webgpu/recorder.ts";
 import type { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
-import { ENOUGH_TRACE } from "../factor.ts";
+import { STALE_TRACE } from "../factor.ts";
 import { HYSTERESIS, type StopRule } from "../stop.ts";
 import {
   BINDINGS,
@@ -404,7 +404,7 @@ function levelSettings(
     walk.matrix.size / 64,
     { f32: stop.kind === "ncut" ? stop.threshold : 0 },
     { f32: HYSTERESIS },
-    { f32: renew ? RENEW_ALWAYS : ENOUGH_TRACE },
+    { f32: renew ? RENEW_ALWAYS : STALE_TRACE },
   ];
 }
 
