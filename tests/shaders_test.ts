@@ -41,6 +41,7 @@ Deno.test("the error scope of the test above sees a broken shader", async () => 
 Deno.test("every shader has a header that names its bindings, workgroup and cost", async () => {
   const folder = new URL("../shaders/", import.meta.url);
   for await (const { name } of Deno.readDir(folder)) {
+    if (!name.endsWith(".wgsl")) continue;
     const text = await Deno.readTextFile(new URL(name, folder));
     const header = text.slice(0, text.search(/^(?!\/\/)/m));
     for (const part of ["Bindings:", "Workgroup:", "Cost:"]) {
@@ -56,6 +57,7 @@ const RESERVED =
 Deno.test("no shader takes a reserved word for a name", async () => {
   const folder = new URL("../shaders/", import.meta.url);
   for await (const { name } of Deno.readDir(folder)) {
+    if (!name.endsWith(".wgsl")) continue;
     const text = await Deno.readTextFile(new URL(name, folder));
     text.split("\n").forEach((line, i) => {
       const word = RESERVED.exec(line.replace(/\/\/.*/, ""))?.[0];
