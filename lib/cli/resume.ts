@@ -222,7 +222,7 @@ export async function takeUp(options: ResumeOptions): Promise<TakenUp | undefine
   const outputs = Object.entries(options.outputs).map(([option, name]) =>
     lookAt(option, name, found.header, options.info, ffmpeg)
   );
-  for (const { partial } of outputs) if (partial !== undefined) await untilStill(partial);
+  await Promise.all(outputs.map(({ partial }) => partial === undefined ? undefined : untilStill(partial)));
   for (const checkpoint of found.checkpoints.toReversed()) {
     const whole = await Promise.all(outputs.map((output) => output.holds(checkpoint)));
     if (!whole.every(Boolean)) continue;

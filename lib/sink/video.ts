@@ -195,6 +195,7 @@ function muxerArgs(container: Container, info: VideoInfo): string[] {
       "1000000",
       "-flush_packets",
       "1",
+      ...EXACT_LENGTHS,
     );
   }
   if (container.muxer === "matroska" || container.muxer === "webm") {
@@ -224,6 +225,16 @@ function lastFrameArgs(container: Container, info: VideoInfo): string[] {
   const length = `if(${odd},round(${left("ld(0)")}/${tick}),DURATION)`;
   return ["-bsf:v", `setts=pts=PTS:dts=DTS:duration=${length.replace(/,/g, "\\,")}`];
 }
+
+/**
+ * Lengths of packets as the times of the next ones have them. Where sound ends a fragment and no picture is
+ * waiting, ffmpeg's muxer puts the next picture at the end of the one before, by its length: without this a
+ * guess, and so a time that is no frame's.
+ */
+const EXACT_LENGTHS: readonly string[] = [
+  "-bsf:v",
+  "setts=pts=PTS:dts=DTS:duration=if(gt(NEXT_DTS\\,DTS)\\,NEXT_DTS-DTS\\,DURATION)",
+];
 
 /** Clusters of a second, written when they are done: what was written plays whatever ends the run. */
 export const MATROSKA_ARGS: readonly string[] = ["-cluster_time_limit", "1000", "-flush_packets", "1"];
