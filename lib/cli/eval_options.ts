@@ -29,6 +29,7 @@ const METHOD = [
   "solver",
   "max-segments",
   "min-area",
+  "contour",
   "inversion-steps",
   "timestep",
 ] as const;

@@ -62,7 +62,8 @@ export async function evaluateTable(values: EvalValues): Promise<number> {
     const label = row.dataset ? `${row.dataset}, ${row.label}` : row.label;
     try {
       const dataset = await datasetOf(row, values);
-      const options = { ...segmenterOptions(values), grid, ...rowOptions(row, model, grid) };
+      // The paper's segments are those that are cut, whatever contours are between them.
+      const options = { ...segmenterOptions(values), grid, contour: 0, ...rowOptions(row, model, grid) };
       const journal = values.resume === undefined
         ? undefined
         : await Journal.open(`${values.resume}.${index + 1}`, { dataset: dataset.name, ...options });
