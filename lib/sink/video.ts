@@ -251,6 +251,8 @@ function isMp4({ muxer }: Container): boolean {
 function mp4Args(info: VideoInfo, flags = ""): string[] {
   return [
     ...["-video_track_timescale", String(trackTicks(info)), "-movflags", `+write_colr${flags}`],
+    // The start of a track is told in ticks of the movie: a millisecond each would part sound and picture by two.
+    ...["-movie_timescale", String(trackTicks(info))],
     // ffmpeg before 6.1 calls FLAC in MP4 an experiment.
     ...["-strict", "experimental"],
   ];
