@@ -50,7 +50,7 @@ export const ENOUGH_TRACE = 0.95;
  * Share below which a basis that was carried on is renewed. More than a cut from nothing needs: what a basis
  * loses it loses along the directions that change, and two devices would take a cut near the bound differently.
  */
-export const STALE_TRACE = 0.975;
+export const STALE_TRACE = 0.965;
 
 /** Probes that estimate what the factor misses; their error is a fraction of the missing 5 %. */
 export const PROBES = 8;
