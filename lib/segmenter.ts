@@ -4,6 +4,7 @@
  * @module
  */
 import type { PeerMethod } from "./cut/peers/segment.ts";
+import type { CutStats } from "./cut/segmentation.ts";
 import { WalkcutError } from "./errors.ts";
 import type { SegmenterSnapshot } from "./frame_segmenter.ts";
 import type { FromWorker, ToWorker } from "./segmenter_worker.ts";
@@ -21,21 +22,12 @@ export interface Segment {
 }
 
 /** What one frame took, in milliseconds by stage and in counts. */
-export interface FrameStats {
+export interface FrameStats extends CutStats {
   readonly ms: Readonly<Record<"features" | "walk" | "cut" | "upsample" | "total", number>>;
+  /** Segments that the frame shows. */
   readonly segments: number;
+  /** Evaluations of the UNet. */
   readonly unetEvals: number;
-  readonly operatorApplications: number;
-  readonly residual: number;
-  readonly warm: boolean;
-  readonly solver: "factor" | "operator";
-  readonly rank: number;
-  readonly traceShare: number;
-  readonly recertified: number;
-  /** Whether P^k was formed or P applied k times; absent where a peer's method took the cut's place. */
-  readonly power?: "form" | "apply";
-  /** Products of two N×N matrices that forming took, besides `operatorApplications`. */
-  readonly matrixProducts?: number;
   /** True where the frame was taken for the first of a new scene. */
   readonly sceneCut: boolean;
 }

@@ -11,6 +11,7 @@ import { OperatorSolver } from "../cut/operator.ts";
 import type { Segmentation } from "../cut/segmentation.ts";
 import { ExitCode, UsageError } from "../errors.ts";
 import { readSquareNpy } from "../npy.ts";
+import { spelledStats } from "../sink/lines.ts";
 import { chooseGpu } from "../walk/choose_gpu.ts";
 import { createCpuWalkDevice } from "../walk/cpu/walk_device.ts";
 import type { WalkDevice } from "../walk/walk.ts";
@@ -121,12 +122,14 @@ function checkEntries(path: string, data: Float32Array, n: number): void {
   }
 }
 
+type WantedDevice = "auto" | "webgpu" | "cpu";
+
 /** A walk: rows are normalised and P^k cut on a device. */
 async function cutStochastic(
   data: Float32Array<ArrayBuffer>,
   n: number,
   settings: CutSettings,
-  wanted: "auto" | "webgpu" | "cpu",
+  wanted: WantedDevice,
   state: CutState | undefined,
 ): Promise<{ result: Cut; device: string }> {
   for (let i = 0; i < n; i++) {
@@ -145,7 +148,7 @@ async function cutStochastic(
 
 /** Opens the device, cuts, and closes it. */
 async function onDevice(
-  wanted: "auto" | "webgpu" | "cpu",
+  wanted: WantedDevice,
   run: (device: WalkDevice) => Promise<Cut>,
 ): Promise<{ result: Cut; device: string }> {
   const gpu = await chooseGpu(wanted);
@@ -163,7 +166,7 @@ async function cutAdjacency(
   data: Float32Array<ArrayBuffer>,
   n: number,
   settings: CutSettings,
-  wanted: "auto" | "webgpu" | "cpu",
+  wanted: WantedDevice,
   state: CutState | undefined,
 ): Promise<{ result: Cut; device: string }> {
   for (let i = 0; i < n; i++) {
@@ -212,15 +215,7 @@ function described(
       residual,
       split_value: splitValue,
     })),
-    solver: stats.solver,
-    rank: stats.rank,
-    trace_share: stats.traceShare,
-    recertified: stats.recertified,
-    power: stats.power,
-    matrix_products: stats.matrixProducts,
-    residual: stats.residual,
-    warm: stats.warm,
-    operator_applications: stats.operatorApplications,
+    ...spelledStats(stats),
     device,
     ms: Object.fromEntries(Object.entries(ms).map(([stage, time]) => [stage, Math.round(time * 10) / 10])),
   };

@@ -6,6 +6,7 @@
  */
 import { views } from "../render/render.ts";
 import { defineCommand } from "./command.ts";
+import { optionsOf, ungrouped } from "./shared_options.ts";
 
 /** Words of `--progress`. */
 export const progressModes = ["auto", "bar", "plain", "json", "none"] as const;
@@ -477,34 +478,9 @@ export const cutCommand = defineCommand({
       help: "the power of P that is cut",
       default: "1",
     },
-    {
-      name: "power",
-      kind: "choice",
-      choices: ["form", "apply"],
-      help: "form P^k by repeated squaring, or apply P k times",
-      default: "the cheaper by counted cost",
-    },
-    {
-      name: "thresholds",
-      kind: "text",
-      value: "exact|N",
-      help: "values of the eigenvector to cut at: each one, or N evenly spaced ones",
-      default: "exact",
-    },
-    {
-      name: "adjacency",
-      kind: "choice",
-      choices: ["dot", "cosine", "walk"],
-      help: "how rows of the walk become edge weights",
-      default: "dot",
-    },
-    {
-      name: "stop",
-      kind: "choice",
-      choices: ["manc-ncut", "manc-mincut", "manc-mincut=bipartition", "ncut"],
-      help: "when a segment is left whole; ncut needs --threshold, manc-mincut may read back once a level",
-      default: "manc-ncut",
-    },
+    ...ungrouped(
+      optionsOf(segmentCommand, "power", "thresholds", "adjacency", "stop", "solver", "device"),
+    ),
     {
       name: "threshold",
       kind: "number",
@@ -512,13 +488,6 @@ export const cutCommand = defineCommand({
       min: 0,
       max: 2,
       help: "NCut above which a segment is left whole; implies --stop ncut",
-    },
-    {
-      name: "solver",
-      kind: "choice",
-      choices: ["auto", "factor", "operator"],
-      help: "low rank and certified, or exact products",
-      default: "auto",
     },
     {
       name: "max-segments",
@@ -537,13 +506,6 @@ export const cutCommand = defineCommand({
       max: 1,
       help: "smallest segment, as a share of the nodes",
       default: "no bound",
-    },
-    {
-      name: "device",
-      kind: "choice",
-      choices: ["auto", "webgpu", "cpu"],
-      help: "auto takes a hardware adapter, else the CPU",
-      default: "auto",
     },
     { name: "init", kind: "path", value: "FILE", help: "start from an earlier output" },
   ],
@@ -598,29 +560,7 @@ export const demoCommand = defineCommand({
       help: "another scene",
       default: "1",
     },
-    {
-      name: "device",
-      kind: "choice",
-      choices: ["auto", "webgpu", "cpu"],
-      help: "where it is computed",
-      default: "auto",
-    },
-    {
-      name: "grid",
-      kind: "integer",
-      value: "N",
-      choices: [64, 32],
-      help: "nodes a side",
-      default: "64 on a hardware GPU, else 32",
-    },
-    { name: "ffmpeg", kind: "path", value: "PATH", help: "the ffmpeg to run" },
-    {
-      name: "progress",
-      kind: "choice",
-      choices: progressModes,
-      help: "auto draws a bar where stderr is a terminal",
-      default: "auto",
-    },
+    ...ungrouped(optionsOf(segmentCommand, "device", "grid", "ffmpeg", "progress")),
     { name: "quiet", alias: "q", kind: "flag", help: "the result only" },
   ],
 });

@@ -64,7 +64,7 @@ export interface CutStats {
   readonly residual: number;
   /** Segments whose cut a certificate sent to exact products. */
   readonly recertified: number;
-  /** Whether P^k was formed or P applied k times. */
+  /** Whether P^k was formed or P applied k times; absent where a peer's method took the cut's place. */
   readonly power?: Power;
   /** Products of two N×N matrices that forming took; they are not among `operatorApplications`. */
   readonly matrixProducts?: number;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { CutStats } from "../cut/segmentation.ts";
 import type { SegmentedFrame } from "../segmenter.ts";
 import type { VideoInfo } from "../source/frame.ts";
 import { ptsSeconds } from "../source/numbers.ts";
@@ -15,6 +16,21 @@ import type { Sink } from "./sink.ts";
 export interface LineSinkOptions extends ClaimOptions {
   /** The source: its clock. */
   readonly info: VideoInfo;
+}
+
+/** What a cut tells of itself, as JSON spells it. */
+export function spelledStats(stats: CutStats) {
+  return {
+    operator_applications: stats.operatorApplications,
+    residual: stats.residual,
+    warm: stats.warm,
+    solver: stats.solver,
+    rank: stats.rank,
+    trace_share: stats.traceShare,
+    recertified: stats.recertified,
+    power: stats.power,
+    matrix_products: stats.matrixProducts,
+  };
 }
 
 /**
@@ -54,15 +70,7 @@ export async function openStatsSink(output: string, options: LineSinkOptions): P
       ms: stats.ms,
       segments: stats.segments,
       unet_evals: stats.unetEvals,
-      operator_applications: stats.operatorApplications,
-      residual: stats.residual,
-      warm: stats.warm,
-      solver: stats.solver,
-      rank: stats.rank,
-      trace_share: stats.traceShare,
-      recertified: stats.recertified,
-      power: stats.power,
-      matrix_products: stats.matrixProducts,
+      ...spelledStats(stats),
       scene_cut: stats.sceneCut,
       // NaN, where a segment has no split, becomes null.
       ncut: Object.fromEntries(segments.map(({ id, ncut }) => [id, ncut])),
