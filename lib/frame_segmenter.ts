@@ -37,7 +37,7 @@ export interface FrameDetail {
   readonly segmentation: Segmentation;
   /** The Fiedler vector of each node of the segmentation's tree, at the same positions. */
   readonly held: HeldTree;
-  /** Id of each leaf. */
+  /** Id of each leaf where no contour is asked for, else of each region. */
   readonly ids: readonly number[];
 }
 
