@@ -189,9 +189,7 @@ export function cannotResume(input: string, outputs: Outputs, info: VideoInfo): 
 
 /** What of the options and the input makes a run the same one. */
 export async function runKey(input: string, values: Readonly<Record<string, unknown>>): Promise<RunKey> {
-  const indifferent = [
-    ...["overwrite", "no-overwrite", "resume", "progress", "quiet", "debug", "stall-timeout", "ffmpeg"],
-  ];
+  const indifferent = "overwrite no-overwrite resume progress quiet debug stall-timeout ffmpeg".split(" ");
   const options = Object.entries(values).filter(([name]) => !indifferent.includes(name));
   let file: RunKey = {};
   try {
