@@ -2,7 +2,7 @@ import { assertEquals, assertLessOrEqual, assertRejects } from "@std/assert";
 import { WalkcutError } from "../lib/errors.ts";
 import { deflate, gram, orthonormalise, rowGram } from "../lib/cut/blocks.ts";
 import { gaussian } from "../lib/random.ts";
-import { instantiateTiles } from "../lib/walk/cpu/tile_module.ts";
+import { instantiateTiles, LOW, TALL } from "../lib/walk/cpu/tile_module.ts";
 import { type Region, TileMemory } from "../lib/walk/cpu/tiles.ts";
 import { createCpuWalkDevice } from "../lib/walk/cpu/walk_device.ts";
 import { applyWord, multiply } from "../lib/walk/reference.ts";
@@ -28,7 +28,7 @@ Deno.test("TileMemory.multiply() is the reference's product, for A and Aᵀ of a
   memory.numbers.fill(NaN, dirt.at, dirt.at + dirt.length);
   memory.free(dirt);
   for (
-    const [n, columns] of [[1, 1], [3, 9], [8, 8], [128, 3], [63, 5], [129, 130], [517, 17], [
+    const [n, columns] of [[1, 1], [3, 9], [8, 8], [128, 3], [63, 5], [266, 40], [129, 130], [517, 17], [
       700,
       1,
     ]] as const
@@ -70,19 +70,36 @@ Deno.test("TileMemory.allocate() gives regions apart from each other and uses fr
   assertEquals(memory.numbers.length, size, `holes were not joined, seed ${seed}`);
 });
 
-Deno.test("instantiateTiles() gives kernels that add to what is there", () => {
+Deno.test("instantiateTiles() gives kernels that add runs of tiles to what is there", () => {
+  const seed = freshSeed();
   const memory = new WebAssembly.Memory({ initial: 1 });
   const tiles = instantiateTiles(memory);
   const numbers = new Float32Array(memory.buffer);
-  const [a, b, c, k] = [0, 64, 256, 8];
-  for (let i = 0; i < 12 * k; i++) numbers[i] = i % 7;
-  numbers.fill(1, c, c + 32);
-  tiles.rows(a, k * 4, b * 4, c * 4, k);
-  for (let row = 0; row < 4; row++) {
-    for (let column = 0; column < 8; column++) {
-      let sum = 1;
-      for (let i = 0; i < k; i++) sum += numbers[a + row * k + i]! * numbers[b + i * 8 + column]!;
-      assertEquals(numbers[c + row * 8 + column], sum);
+  const [k, count, step] = [8, 3, 40];
+  const [a, b, c] = [0, 2000, 4000];
+  for (const layout of ["rows", "columns"] as const) {
+    for (const rows of [TALL, LOW] as const) {
+      // Tiles that are apart in all three, as panels are, and ones that share B, as rows do.
+      for (const next of [{ a: 0, b: 8 * k, c: 8 * rows + 16 }, { a: rows, b: 0, c: 8 * rows }]) {
+        numbers.set(gaussian(6000, seed));
+        const before = numbers.slice();
+        const kernel = tiles[`${layout}${rows}`];
+        kernel(4 * a, 4 * step, 4 * b, 4 * c, k, count, 4 * next.a, 4 * next.b, 4 * next.c);
+        const expected = before.slice();
+        for (let tile = 0; tile < count; tile++) {
+          for (let row = 0; row < rows; row++) {
+            for (let column = 0; column < 8; column++) {
+              for (let i = 0; i < k; i++) {
+                const at = a + tile * next.a + (layout === "rows" ? row * step + i : i * step + row);
+                const right = before[b + tile * next.b + i * 8 + column]!;
+                expected[c + tile * next.c + row * 8 + column]! += before[at]! * right;
+              }
+            }
+          }
+        }
+        const message = `${layout}, ${rows} rows, seed ${seed}`;
+        assertLessOrEqual(relativeError(numbers.slice(0, 6000), expected.slice(0, 6000)), 1e-6, message);
+      }
     }
   }
 });

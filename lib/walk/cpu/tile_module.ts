@@ -1,30 +1,39 @@
 /**
  * The WebAssembly module behind the CPU's dense products, written out instruction by instruction.
  *
- * Two kernels make a tile of four rows and eight columns of C += A·B from 128-bit
- * vectors: of a matrix A, and of a transposed one.
+ * The kernels make tiles of C += A·B from 128-bit vectors, a run of them a call: of a
+ * matrix A, and of a transposed one. A tile is eight columns wide and six rows high, as
+ * many sums as there are registers for; what is left at the end is done four rows at a time.
  *
  * @module
  */
 
-/** What the module exports; addresses and steps are in bytes. */
-export interface TileModule {
-  /**
-   * C[0…3, 0…7] += Σ_k A[0…3, k]·B[k, 0…7].
-   *
-   * @param a first of four rows, each contiguous, `step` bytes apart.
-   * @param b `[k, 8]`, contiguous.
-   * @param c `[4, 8]`, contiguous.
-   * @param k a positive multiple of 4.
-   */
-  readonly rows: (a: number, step: number, b: number, c: number, k: number) => void;
-  /**
-   * The same with A transposed.
-   *
-   * @param a first of k rows of four numbers, `step` bytes apart.
-   */
-  readonly columns: (a: number, step: number, b: number, c: number, k: number) => void;
-}
+/** Rows of a tile, and of those at the end. */
+export const TALL = 6;
+export const LOW = 4;
+
+/** A run of tiles; addresses and steps are in bytes. */
+export type TileKernel = (
+  /** First of the tile's rows, each contiguous and `step` apart; of Aᵀ, first of k rows of a number a tile's row. */
+  a: number,
+  step: number,
+  /** `[k, 8]`, contiguous. */
+  b: number,
+  /** `[rows, 8]`, contiguous. */
+  c: number,
+  /** A positive multiple of 4. */
+  k: number,
+  /** Number of tiles, positive, and how far a, b and c move from one to the next. */
+  count: number,
+  aNext: number,
+  bNext: number,
+  cNext: number,
+) => void;
+
+/** What the module exports: C[r, 0…7] += Σ_k A[r, k]·B[k, 0…7], by the number of rows and the layout of A. */
+export type TileModule = Readonly<
+  Record<`${"rows" | "columns"}${typeof TALL | typeof LOW}`, TileKernel>
+>;
 
 /** Instantiates the kernels over a memory. */
 export function instantiateTiles(memory: WebAssembly.Memory): TileModule {
@@ -124,6 +133,8 @@ const repeat = (
   0,
 ];
 
+const zero = [...simd(Op.v128Const), ...new Array<number>(16).fill(0)];
+
 interface Kernel {
   readonly name: string;
   readonly parameters: number;
@@ -134,15 +145,17 @@ interface Kernel {
 /** Steps of the sum that a turn of the loop takes. */
 const UNROLLED = 4;
 
-/** A tile kernel: four rows of A along the sum, or four columns. */
-function tileKernel(layout: "rows" | "columns", fused: boolean): Kernel {
-  const [a, step, b, c, k] = [0, 1, 2, 3, 4];
-  const parameters = 5;
-  // Pointers to the rows of A, then eight sums, two vectors of B and one value of A.
-  const rows = layout === "rows" ? [a, parameters, parameters + 1, parameters + 2] : [a, a, a, a];
-  const pointers = layout === "rows" ? 3 : 0;
-  const sum = parameters + pointers;
-  const [left, right, value] = [sum + 8, sum + 9, sum + 10];
+/** A run of tiles: `height` rows of A along the sum, or as many columns. */
+function tileKernel(layout: "rows" | "columns", height: number, fused: boolean): Kernel {
+  const [a, step, b, c, k, count, aNext, bNext, cNext] = [0, 1, 2, 3, 4, 5, 6, 7, 8];
+  const parameters = 9;
+  // What is left of the sum, where it is in B and in each row of A; then the sums, two vectors of B and a value of A.
+  const [left, inB, inA] = [parameters, parameters + 1, parameters + 2];
+  const byRow = layout === "rows";
+  const rows = Array.from({ length: height }, (_, r) => byRow ? inA + r : inA);
+  const integers = 2 + (byRow ? height : 1);
+  const sum = parameters + integers;
+  const [low, high, value] = [sum + 2 * height, sum + 2 * height + 1, sum + 2 * height + 2];
   const addTo = (at: number, other: number): number[] => {
     if (fused) {
       return [...get(value), ...get(other), ...get(at), ...simd(Op.f32x4FusedMultiplyAdd), ...set(at)];
@@ -155,41 +168,46 @@ function tileKernel(layout: "rows" | "columns", fused: boolean): Kernel {
     ];
   };
   const turn = Array.from({ length: UNROLLED }, (_, u) => [
-    ...[...load(b, u * 32), ...set(left), ...load(b, u * 32 + 16), ...set(right)],
+    ...[...load(inB, u * 32), ...set(low), ...load(inB, u * 32 + 16), ...set(high)],
     ...rows.flatMap((pointer, r) => [
-      ...splat(pointer, layout === "rows" ? u * 4 : r * 4),
+      ...splat(pointer, byRow ? u * 4 : r * 4),
       ...set(value),
-      ...addTo(sum + 2 * r, left),
-      ...addTo(sum + 2 * r + 1, right),
+      ...addTo(sum + 2 * r, low),
+      ...addTo(sum + 2 * r + 1, high),
     ]),
-    ...layout === "columns" ? advance(a, get(step)) : [],
+    ...byRow ? [] : advance(inA, get(step)),
   ]).flat();
+  const sums = Array.from({ length: 2 * height }, (_, i) => i);
   return {
-    name: layout,
+    name: `${layout}${height}`,
     parameters,
-    locals: [...pointers ? [[pointers, I32] as const] : [], [11, V128]],
+    locals: [[integers, I32], [2 * height + 3, V128]],
     code: [
-      ...rows.slice(1, 1 + pointers).flatMap((
-        pointer,
-        r,
-      ) => [...get(rows[r]!), ...get(step), ...Op.i32Add, ...set(pointer)]),
+      ...Op.loop,
+      ...[...get(k), ...set(left), ...get(b), ...set(inB), ...get(a), ...set(inA)],
+      ...rows.slice(1, byRow ? height : 1).flatMap((pointer, r) => [
+        ...[...get(rows[r]!), ...get(step), ...Op.i32Add, ...set(pointer)],
+      ]),
+      ...sums.flatMap((i) => [...zero, ...set(sum + i)]),
       ...Op.loop,
       ...turn,
-      ...layout === "rows" ? rows.flatMap((pointer) => advance(pointer, constant(4 * UNROLLED))) : [],
-      ...advance(b, constant(32 * UNROLLED)),
-      ...repeat(k, UNROLLED),
+      ...byRow ? rows.flatMap((pointer) => advance(pointer, constant(4 * UNROLLED))) : [],
+      ...advance(inB, constant(32 * UNROLLED)),
+      ...repeat(left, UNROLLED),
       ...Op.end,
       // Sums of a part are added to what is there, so that long sums are added in parts.
-      ...Array.from(
-        { length: 8 },
-        (_, i) => store(c, i * 16, [...load(c, i * 16), ...get(sum + i), ...simd(Op.f32x4Add)]),
-      ).flat(),
+      ...sums.flatMap((i) => store(c, i * 16, [...load(c, i * 16), ...get(sum + i), ...simd(Op.f32x4Add)])),
+      ...[[a, aNext], [b, bNext], [c, cNext]].flatMap(([at, next]) => advance(at!, get(next!))),
+      ...repeat(count, 1),
+      ...Op.end,
     ],
   };
 }
 
 function moduleBytes(fused: boolean): Uint8Array<ArrayBuffer> {
-  const kernels = [tileKernel("rows", fused), tileKernel("columns", fused)];
+  const kernels = (["rows", "columns"] as const).flatMap((layout) =>
+    [TALL, LOW].map((height) => tileKernel(layout, height, fused))
+  );
   const parameters = (count: number) => vector(Array.from({ length: count }, () => [I32]));
   return Uint8Array.from([
     ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],

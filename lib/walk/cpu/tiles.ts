@@ -8,7 +8,7 @@
  * @module
  */
 import { WalkcutError } from "../../errors.ts";
-import { instantiateTiles, MOST_PAGES, type TileModule } from "./tile_module.ts";
+import { instantiateTiles, LOW, MOST_PAGES, TALL, type TileModule } from "./tile_module.ts";
 
 const PAGE = 65_536;
 const ALIGNMENT = 64;
@@ -25,13 +25,20 @@ const DEPTH = 512;
 /** Panels at a time: their parts of the sum lie in the second cache. */
 const PANELS = 16;
 
-/** Length of a transposed product's sum at a time, and quads of columns: their part of A lies in the second cache. */
+/** Length of a transposed product's sum at a time, and tiles along it: their part of A lies in the second cache. */
 const TRANSPOSED_DEPTH = 256;
-const TRANSPOSED_QUADS = 32;
+const TRANSPOSED_TILES = 21;
 
 /** Numbers that a row or a summed length takes up. */
 export function padded(length: number): number {
   return Math.ceil(length / QUAD) * QUAD;
+}
+
+/** Rows of a padded height that tall tiles cover; low ones do the rest. */
+function tallRows(height: number): number {
+  let tall = height;
+  while (tall % TALL > 0) tall -= LOW;
+  return tall;
 }
 
 /** Numbers from one row of a matrix to the next: not a power of two, where a column would share few lines of the cache. */
@@ -269,35 +276,43 @@ export class TileMemory {
   #multiplyPlain(a: TileMatrix, b: Panels, c: Panels, first: number, last: number): void {
     const inner = padded(a.columns);
     const height = padded(a.rows);
-    const tile = this.#tiles.rows;
+    const step = a.stride * 4;
+    const [bNext, cNext] = [inner * PANEL * 4, height * PANEL * 4];
     for (let k = 0; k < inner; k += DEPTH) {
       const depth = Math.min(DEPTH, inner - k);
-      for (let row = 0; row < height; row += QUAD) {
-        const from = (a.at + row * a.stride + k) * 4;
-        for (let p = first; p < last; p++) {
-          const left = (b.at + (p * inner + k) * PANEL) * 4;
-          tile(from, a.stride * 4, left, (c.at + (p * height + row) * PANEL) * 4, depth);
-        }
-      }
+      const right = (b.at + (first * inner + k) * PANEL) * 4;
+      const run = (row: number, rows: typeof TALL | typeof LOW) => {
+        const left = (a.at + row * a.stride + k) * 4;
+        const out = (c.at + (first * height + row) * PANEL) * 4;
+        this.#tiles[`rows${rows}`](left, step, right, out, depth, last - first, 0, bNext, cNext);
+      };
+      const tall = tallRows(height);
+      for (let row = 0; row < tall; row += TALL) run(row, TALL);
+      for (let row = tall; row < height; row += LOW) run(row, LOW);
     }
   }
 
   #multiplyTransposed(a: TileMatrix, b: Panels, c: Panels, first: number, last: number): void {
     const inner = padded(a.rows);
     const height = padded(a.columns);
-    const tile = this.#tiles.columns;
     const step = a.stride * 4;
+    const tall = tallRows(height);
     for (let k = 0; k < inner; k += TRANSPOSED_DEPTH) {
       const depth = Math.min(TRANSPOSED_DEPTH, inner - k);
-      for (let column = 0; column < height; column += TRANSPOSED_QUADS * QUAD) {
-        const end = Math.min(height, column + TRANSPOSED_QUADS * QUAD);
+      const run = (from: number, to: number, rows: typeof TALL | typeof LOW) => {
+        if (to <= from) return;
         for (let p = first; p < last; p++) {
-          const left = (b.at + (p * inner + k) * PANEL) * 4;
-          for (let row = column; row < end; row += QUAD) {
-            tile((a.at + k * a.stride + row) * 4, step, left, (c.at + (p * height + row) * PANEL) * 4, depth);
-          }
+          const left = (a.at + k * a.stride + from) * 4;
+          const right = (b.at + (p * inner + k) * PANEL) * 4;
+          const out = (c.at + (p * height + from) * PANEL) * 4;
+          const kernel = this.#tiles[`columns${rows}`];
+          kernel(left, step, right, out, depth, (to - from) / rows, rows * 4, 0, rows * PANEL * 4);
         }
+      };
+      for (let column = 0; column < tall; column += TRANSPOSED_TILES * TALL) {
+        run(column, Math.min(tall, column + TRANSPOSED_TILES * TALL), TALL);
       }
+      run(tall, height, LOW);
     }
   }
 
