@@ -1,8 +1,9 @@
 // Per tile, over its nodes i:  Σ F_i;  Σ F_i·y_i with y the last frame's vector;
-// Σ ‖F_i‖² and Σ A_ii (with what the probes say the factor misses).
+// Σ ‖F_i‖² and Σ A_ii, exact where M's rows are at hand, else with what the probes say
+// the factor misses.
 //
 // Bindings: 1 F; 2 order; 3 segments; 4 tiles; 5 sums (columns r and r + 1 hold the
-// two scalars); 6 starts; 23 the last tree, 24 its labels, 25 its vectors by depth.
+// two scalars); 6 starts; 23 the last tree, 24 its labels, 25 its vectors by depth; 36 A_ii.
 // Workgroup: 128 threads, a column each. Dispatch: tiles.
 // Cost: one read of the tile's rows of F.
 
@@ -15,6 +16,7 @@
 @group(0) @binding(23) var<storage, read> heldNodes: array<HeldNode>;
 @group(0) @binding(24) var<storage, read> heldLabels: array<u32>;
 @group(0) @binding(25) var<storage, read> heldValues: array<f32>;
+@group(0) @binding(36) var<storage, read> loops: array<f32>;
 
 var<workgroup> nodes: array<u32, 64>;
 var<workgroup> guesses: array<f32, 64>;
@@ -38,7 +40,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     guesses[thread] = guess;
   }
   workgroupBarrier();
+  let estimated = select(1.0, 0.0, level.exactLoops == 1u);
   var square = vec2f();
+  if (level.exactLoops == 1u && thread < tile.count) {
+    square.y = loops[nodes[thread]];
+  }
   for (var column = thread; column < level.rank + level.probes; column += 128u) {
     var sum = 0.0;
     var start = 0.0;
@@ -52,9 +58,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     if (column < level.rank) {
       sums[group.x * level.stride + column] = sum;
       starts[group.x * level.stride + column] = start;
-      square += vec2f(own);
+      square += own * vec2f(1.0, estimated);
     } else {
-      square.y += own / f32(level.probes);
+      square.y += estimated * own / f32(level.probes);
     }
   }
   squares[thread] = square;

@@ -1,6 +1,8 @@
-// The exact sweep over all thresholds. With C the running sum of the sorted rows of
-// F_S and s = Σ_S F:  cut = ⟨C, s − C⟩, assoc(L, S) = ⟨C, s⟩, assoc(R, S) = ⟨s, s⟩ − ⟨C, s⟩,
+// The exact sweep over all thresholds, or over those of a number of evenly spaced ones.
+// With C the running sum of the sorted rows of F_S and s = Σ_S F:  cut = ⟨C, s − C⟩,
+// assoc(L, S) = ⟨C, s⟩, assoc(R, S) = ⟨s, s⟩ − ⟨C, s⟩,
 // NCut = cut/assoc(L, S) + cut/assoc(R, S) (paper, equation 2).
+// N thresholds lie at low + (high − low)·t/(N + 1), t = 1 … N, between the segment's ends.
 //
 // Bindings: 1 F; 3 segments; 4 tiles; 13 values; 14 sorted; 15 sums of the sorted
 // tiles; 16 cuts [2, tiles]: each tile's smallest NCut, the first of equals.
@@ -23,6 +25,20 @@ var<workgroup> whole: array<f32, 32>;
 // Cut, left and total weight.
 var<workgroup> parts: array<vec3f, 256>;
 var<workgroup> ncuts: array<f32, 64>;
+
+// Whether a threshold tells the values a ≤ b apart: a ≤ threshold < b. Any does where all are tried.
+fn parted(a: f32, b: f32, low: f32, high: f32) -> bool {
+  if (level.thresholds == 0u || !(low < high)) { return a != b; }
+  let pieces = f32(level.thresholds) + 1.0;
+  // The first one that is not below a, or for rounding its neighbour.
+  let first = max(ceil((a - low) / (high - low) * pieces) - 1.0, 1.0);
+  for (var t = 0u; t < 3u; t++) {
+    let place = first + f32(t);
+    let threshold = low + (high - low) * (place / pieces);
+    if (place < pieces && a <= threshold && threshold < b) { return true; }
+  }
+  return false;
+}
 
 @compute @workgroup_size(256)
 fn main(
@@ -79,8 +95,15 @@ fn main(
     let right = sum.z - sum.y;
     if (allowed && sum.y > 0.0 && right > 0.0) {
       let base = group.y * level.n;
-      // Equal values cannot be told apart by a threshold.
-      if (values[base + sorted[start + thread]] != values[base + sorted[start + thread + 1u]]) {
+      let ends = base + segment.begin;
+      if (
+        parted(
+          values[base + sorted[start + thread]],
+          values[base + sorted[start + thread + 1u]],
+          values[base + sorted[ends]],
+          values[base + sorted[ends + segment.size - 1u]],
+        )
+      ) {
         let cut = max(sum.x, 0.0);
         ncut = cut / sum.y + cut / right;
       }

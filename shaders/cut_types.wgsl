@@ -23,6 +23,8 @@ struct Level {
   threshold: f32,
   hysteresis: f32,
   enough: f32,       // share of the trace that a basis must hold
+  thresholds: u32,   // evenly spaced ones that are tried, 0 for all
+  exactLoops: u32,   // 1: A_ii is known, 0: the probes estimate what F misses
 }
 
 struct Segment {

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import { cutFrame, type CutResult, type CutSettings, type CutState } from "../lib/cut/cut_frame.ts";
 import { gram, orthonormalise } from "../lib/cut/blocks.ts";
-import { continueFactor, ENOUGH_TRACE } from "../lib/cut/factor.ts";
+import { continueFactor, ENOUGH_TRACE, PROBES } from "../lib/cut/factor.ts";
+import { cutWalk } from "../lib/cut/cut_walk.ts";
 import { FactorSolver } from "../lib/cut/factor_solver.ts";
 import { type Branch, grow, labelNodes } from "../lib/cut/grow.ts";
 import { HYSTERESIS } from "../lib/cut/stop.ts";
@@ -107,6 +108,18 @@ function nodesUnder({ segmentation: { tree, leaves, labels } }: CutResult, id: n
   return [...labels.keys()].filter((i) => own.has(labels[i]!));
 }
 
+/** ‖M·V‖² / tr A. */
+async function heldShare(
+  walk: WebGpuWalk,
+  steps: number,
+  basis: Float32Array<ArrayBuffer>,
+  trace: number,
+): Promise<number> {
+  const columns = basis.length / walk.n;
+  const [rows] = await walk.products([{ block: basis, columns, word: "n".repeat(steps) }]);
+  return rows!.reduce((sum, v) => sum + v * v, 0) / trace;
+}
+
 /** What the CPU's recursion makes of the same walk, basis and history. */
 async function grownOnCpu(
   walk: WebGpuWalk,
@@ -117,19 +130,30 @@ async function grownOnCpu(
   // The last frame's rows count only after a renewal.
   const factor = await continueFactor(new Tally(walk), settings.steps, { basis, rows: basis }, 1);
   const nodes = Uint32Array.from({ length: walk.n }, (_, i) => i);
-  return await grow(new FactorSolver(factor), nodes, settings, last?.tree);
+  return await grow(new FactorSolver(factor, settings.thresholds), nodes, settings, last?.tree);
 }
 
 Deno.test("cutOnDevice() makes the tree that the CPU makes, cold and warm, with one readback a warm frame", async () => {
   const seed = newSeed();
   await withDevice(async (device) => {
-    const cases = [[150, 4, 1], [333, 9, 2], [520, 16, 2]] as const;
-    for (const [n, groups, steps] of cases) {
-      const settings = { ...SETTINGS, steps, solver: "factor" as const };
+    const cases: readonly [n: number, groups: number, steps: number, thresholds?: number][] = [
+      [150, 4, 1],
+      [333, 9, 2],
+      [520, 16, 2],
+      [260, 7, 2, 3],
+      [333, 9, 1, 20],
+    ];
+    for (const [n, groups, steps, thresholds] of cases) {
+      const settings: CutSettings = {
+        ...SETTINGS,
+        steps,
+        solver: "factor",
+        ...(thresholds ? { thresholds } : {}),
+      };
       let matrix = blockWalk(n, groups, seed + n);
       let last: CutState | undefined;
       for (let frame = 0; frame < 3; frame++) {
-        const message = `seed ${seed}, n ${n}, frame ${frame}`;
+        const message = `seed ${seed}, n ${n}, thresholds ${thresholds}, frame ${frame}`;
         const walk = await device.fromDense(matrix, n);
         const before = { ...device.counters };
         const found = await cutOnDevice(walk, settings, last);
@@ -213,6 +237,53 @@ Deno.test("cutOnDevice() tells NCut, threshold, residual and scores as float64 d
         );
       }
     }
+  });
+});
+
+Deno.test("cutOnDevice() knows traces exactly where M's rows are at hand, and within its probes' bound elsewhere", async () => {
+  const seed = newSeed();
+  const n = 180;
+  const matrix = blockWalk(n, 6, seed);
+  await withDevice(async (device) => {
+    const walk = await device.fromDense(matrix, n);
+    for (const [steps, power] of [[1, undefined], [2, "form"], [2, "apply"]] as const) {
+      const message = `k ${steps}, ${power}, seed ${seed}`;
+      const settings: CutSettings = {
+        ...SETTINGS,
+        steps,
+        solver: "factor",
+        ...(power ? { power } : {}),
+      };
+      const a = adjacency(matrix, n, steps);
+      const cold = await cutWalk(walk, settings);
+      const result = await cutWalk(walk, settings, cold.state);
+      const { tree, stats } = result.segmentation;
+      assertEquals(stats.power ?? "apply", power ?? "apply", message);
+      assertEquals(stats.recertified, 0, message);
+      const trace = a.reduce((sum, v, at) => at % (n + 1) === 0 ? sum + v : sum, 0);
+      const exact = power !== "apply";
+      const share = await heldShare(walk, steps, result.state.basis!, trace);
+      assertLessOrEqual(Math.abs(stats.traceShare - share), exact ? 1e-5 : 0.03, message);
+      for (const node of tree) {
+        const nodes = nodesUnder(result, node.id);
+        if (nodes.length < 2) continue;
+        let [weight, loops] = [0, 0];
+        for (const i of nodes) {
+          loops += a[i * n + i]!;
+          for (const j of nodes) weight += a[i * n + j]!;
+        }
+        const moved = 1 + (cold.state.tree.nodes.length > 1 ? HYSTERESIS : 0);
+        const found = node.threshold * (nodes.length - 1) * 2;
+        // History moves the threshold up, down or not at all.
+        const error = Math.min(
+          ...[1, moved, 2 - moved].map((by) => Math.abs(found / by - (weight - loops))),
+        );
+        // Six deviations of what eight probes say of the missing trace.
+        const bound = exact ? 1e-5 * weight : 6 * Math.sqrt(2 / PROBES) * (1 - stats.traceShare) * trace;
+        assertLessOrEqual(error, bound + 1e-5 * weight, `node ${node.id}, ${message}`);
+      }
+    }
+    walk.release();
   });
 });
 

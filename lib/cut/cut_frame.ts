@@ -117,7 +117,7 @@ async function cutOnce(walk: Walk, settings: CutSettings, last: CutState | undef
   const estimated = last?.factor
     ? await continueFactor(tally, settings.steps, last.factor, age + 1)
     : await sketchFactor(tally, settings.steps);
-  const squares = settings.steps === 1 ? walk.rowSquares?.() : undefined;
+  const squares = settings.steps === 1 ? await walk.rowSquares?.() : undefined;
   const factor = squares ? withDiagonal(estimated, squares) : estimated;
   if (solver === "auto" && factor.traceShare < ENOUGH_TRACE) {
     return await cutExactly(tally, settings, last, factor.traceShare);

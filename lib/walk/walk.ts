@@ -36,7 +36,7 @@ export interface Walk {
   /** P itself, `[N, N]` row-major, read back. */
   dense(): Promise<Float32Array<ArrayBuffer>>;
   /** ‖P_i‖² of every row, `[N]`, where it costs less than products would. */
-  rowSquares?(): Float32Array<ArrayBuffer>;
+  rowSquares?(): Float32Array<ArrayBuffer> | Promise<Float32Array<ArrayBuffer>>;
   /** The k-step walk P^k as a walk of its own, formed by repeated squaring. `k ≥ 1`. */
   power(k: number): Promise<Walk>;
   /** Frees what the device holds for it. */

@@ -54,18 +54,16 @@ const resident = new WeakMap<Gpu, { from: Float32Array; basis: ResidentBasis }>(
  *
  * Warm it reads back once, whatever the depth of the tree, and again only where a certificate
  * fails: then exact products take the segment over.
- * @returns nothing where `cutFrame` has to cut: the settings ask for exact products or for
- *   spaced thresholds, the factor holds too little of the trace, or the tree wants more than 64 leaves, 16 levels or rank 256.
+ * @returns nothing where `cutFrame` has to cut: the settings ask for exact products, the factor holds
+ *   too little of the trace, or the tree wants more than 64 leaves, 16 levels or rank 256.
  */
 export async function cutOnDevice(
   walk: WebGpuWalk,
   settings: CutSettings,
   last?: CutState,
 ): Promise<DeviceCut | undefined> {
-  const { solver = "auto", thresholds } = settings;
-  if (needsExact(settings) || thresholds !== undefined || (solver === "auto" && last?.exact)) {
-    return undefined;
-  }
+  const { solver = "auto" } = settings;
+  if (needsExact(settings) || (solver === "auto" && last?.exact)) return undefined;
   const tally = new Tally(walk);
   const age = last ? last.age + 1 : 0;
   const tables = last ? heldTables(last.tree) : undefined;
@@ -162,9 +160,9 @@ async function attempt(
 ): Promise<Attempt | undefined> {
   const onDevice = residentBasis(walk, basis);
   if (!onDevice) return undefined;
-  const { maxSegments, minPart, stop, steps } = settings;
+  const { maxSegments, minPart, stop, steps, thresholds = 0 } = settings;
   const maxLeaves = maxSegments > 0 ? Math.min(maxSegments, MAX_LEAVES) : MAX_LEAVES;
-  const tree = await recurse(walk, onDevice, { steps, stop, maxLeaves, minPart, renew }, held);
+  const tree = await recurse(walk, onDevice, { steps, stop, maxLeaves, minPart, thresholds, renew }, held);
   const columns = onDevice.rank + onDevice.probes;
   tally.applications += steps * columns;
   let current = basis;
@@ -288,8 +286,9 @@ function proposalOf(tree: DeviceTree, node: DeviceNode): Proposal {
   };
 }
 
-/** A_ii of each node, up to its leaf: each node gets its leaf's mean. */
-function loopsOf({ nodes, labels }: DeviceTree): Float32Array<ArrayBuffer> {
+/** A_ii of each node; where the probes estimate it each node gets its leaf's mean. */
+function loopsOf({ loops, nodes, labels }: DeviceTree): Float32Array<ArrayBuffer> {
+  if (loops) return loops;
   const leaves = nodes.filter(({ child }) => child === 0).sort((a, b) => a.begin - b.begin);
   return Float32Array.from(labels, (leaf) => leaves[leaf]!.loops / leaves[leaf]!.size);
 }

@@ -59,6 +59,7 @@ export const BINDINGS = {
   gram: 33,
   triangle: 34,
   solution: 35,
+  loops: 36,
 } as const;
 
 /** A buffer of the cut. */
@@ -141,6 +142,7 @@ export const sumsKernel = kernel("sums", sumsCode, "tiles", [
   "heldNodes",
   "heldLabels",
   "heldValues",
+  "loops",
 ]);
 
 /** One level of the recursion, in order. */

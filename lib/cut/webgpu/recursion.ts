@@ -11,6 +11,7 @@ import { backward, forward } from "../../walk/tally.ts";
 import type { StageTime } from "../../walk/webgpu/recorder.ts";
 import type { Block } from "../../walk/webgpu/matrix.ts";
 import { Recorder } from "../../walk/webgpu/recorder.ts";
+import { MATRIX_ALIGNMENT, roundUp } from "../../walk/webgpu/kernels.ts";
 import type { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
 import { STALE_TRACE } from "../factor.ts";
 import { HYSTERESIS, type StopRule } from "../stop.ts";
@@ -82,6 +83,8 @@ export interface RecursionSettings {
   readonly stop: StopRule;
   readonly maxLeaves: number;
   readonly minPart: number;
+  /** Evenly spaced thresholds that are tried; 0 for all that tell two nodes apart. */
+  readonly thresholds: number;
   /** Renew the basis even where it holds enough of the trace. */
   readonly renew: boolean;
 }
@@ -128,6 +131,8 @@ export interface DeviceTree {
   /** A·[H | Y], `[N, width]`: leaves first, then the cuts in the tree's order. */
   readonly certificate: Float32Array<ArrayBuffer>;
   readonly width: number;
+  /** A_ii, `[N]`, where M's rows are at hand: P itself, or P^k formed. */
+  readonly loops: Float32Array<ArrayBuffer> | undefined;
   /** The basis, `[N, its width]`, where the device renewed it. */
   readonly renewed: Float32Array<ArrayBuffer> | undefined;
   readonly times: readonly StageTime[];
@@ -146,6 +151,8 @@ export async function recurse(
   const rows = walk.recordWord(recorder, forward(settings.steps), basis);
   const buffers = allocate(recorder, n, basis, held);
   const shared = { ...buffers.shared, rows: rows.buffer };
+  const exactLoops = settings.steps === 1;
+  if (exactLoops) walk.matrix.recordRowSquares(recorder, shared.loops);
   recordRenewal(recorder, walk, basis, settings, held, rows, buffers);
   recorder.stage("recursion");
   for (let depth = 0; depth < MAX_DEPTH; depth++) {
@@ -188,6 +195,7 @@ export async function recurse(
   recorder.read(shared.byDepth, 0, MAX_DEPTH * n * 4);
   recorder.read(certificate.buffer, 0, n * CERTIFICATE_WIDTH * 4);
   recorder.read(basis.buffer, 0, n * basis.width * 4);
+  if (exactLoops) recorder.read(shared.loops, 0, n * 4);
   const { data, times } = await recorder.finish();
   const state = new Uint32Array(data[0]!);
   return {
@@ -199,6 +207,7 @@ export async function recurse(
     values: new Float32Array(data[4]!),
     certificate: new Float32Array(data[5]!),
     width: CERTIFICATE_WIDTH,
+    loops: exactLoops ? new Float32Array(data[7]!) : undefined,
     renewed: state[6]! !== 0 ? new Float32Array(data[6]!) : undefined,
     times,
   };
@@ -207,7 +216,8 @@ export async function recurse(
 /** Dispatches of a frame, which depend on neither the picture nor the depth of its tree. */
 export function dispatchesOf(steps: number, warm: boolean): number {
   const renewal = 2 + 2 * renewalKernels(true).length + 2 * steps;
-  return MAX_DEPTH * (LEVEL_KERNELS.length + Number(warm)) + renewal + 1 + 3 * steps;
+  const loops = Number(steps === 1);
+  return MAX_DEPTH * (LEVEL_KERNELS.length + Number(warm)) + loops + renewal + 1 + 3 * steps;
 }
 
 /** The buffers that two levels take turns with. */
@@ -319,6 +329,7 @@ function allocate(
     heldValues: held?.values.length ?? 1,
     byDepth: MAX_DEPTH * n,
     labels: n,
+    loops: roundUp(n, MATRIX_ALIGNMENT),
   };
   const shared = {} as Record<Shared, GPUBuffer>;
   for (const name of Object.keys(words) as Shared[]) {
@@ -368,7 +379,8 @@ function allocate(
   return { shared, segments, tiles: tileLists, groups };
 }
 
-function bindingsOf(
+/** The bindings of a kernel of the cut. */
+export function bindingsOf(
   kernel: Kernel,
   uniform: GPUBufferBinding,
   buffers: Partial<Record<BufferName, GPUBuffer>>,
@@ -386,7 +398,7 @@ function bindingsOf(
 function levelSettings(
   walk: WebGpuWalk,
   { rank, width, probes }: ResidentBasis,
-  { stop, maxLeaves, minPart, renew }: RecursionSettings,
+  { steps, stop, maxLeaves, minPart, renew, thresholds }: RecursionSettings,
   held: HeldTables | undefined,
   depth: number,
 ): (number | { f32: number })[] {
@@ -405,6 +417,8 @@ function levelSettings(
     { f32: stop.kind === "ncut" ? stop.threshold : 0 },
     { f32: HYSTERESIS },
     { f32: renew ? RENEW_ALWAYS : STALE_TRACE },
+    thresholds,
+    Number(steps === 1),
   ];
 }
 

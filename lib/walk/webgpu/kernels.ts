@@ -9,6 +9,7 @@ import convertCode from "../../../shaders/convert.wgsl" with { type: "text" };
 import multiplyCode from "../../../shaders/multiply.wgsl" with { type: "text" };
 import multiplyNarrowCode from "../../../shaders/multiply_narrow.wgsl" with { type: "text" };
 import multiplyTypesCode from "../../../shaders/multiply_types.wgsl" with { type: "text" };
+import rowSquaresCode from "../../../shaders/row_squares.wgsl" with { type: "text" };
 import type { PipelineSource } from "./device.ts";
 
 /** How numbers are stored; they are always summed as f32. */
@@ -71,6 +72,15 @@ export function convertSource(from: Precision, to: Precision): PipelineSource {
   };
 }
 
+/** Squared lengths of a matrix's rows. */
+export function rowSquaresSource(precision: Precision): PipelineSource {
+  return {
+    label: `row squares ${precision}`,
+    code: withTypes(rowSquaresCode, { Left: precision }),
+    entryPoint: "main",
+  };
+}
+
 /** Row maxima and sums of a layer's heads. */
 export const rowStatsSource: PipelineSource = {
   label: "attention",
@@ -104,6 +114,7 @@ export function walkSources(precision: Precision): PipelineSource[] {
     multiplyNarrowSource(precision, true),
     convertSource("f32", precision),
     convertSource(precision, "f32"),
+    rowSquaresSource(precision),
     rowStatsSource,
     accumulateSource,
     aggregateSource,

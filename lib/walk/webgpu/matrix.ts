@@ -13,6 +13,7 @@ import {
   NARROW,
   type Precision,
   roundUp,
+  rowSquaresSource,
 } from "./kernels.ts";
 import type { Recorder } from "./recorder.ts";
 
@@ -170,6 +171,15 @@ export class GpuMatrix {
           [this.size / 32, target.rows / 64],
         );
       }
+    }
+  }
+
+  /** squares[i] = ‖row i‖², `[size]`. */
+  recordRowSquares(recorder: Recorder, squares: GPUBuffer): void {
+    const pipeline = this.#gpu.pipeline(rowSquaresSource(this.precision));
+    for (const band of this.bands) {
+      const uniform = recorder.uniform([this.size / 4, band.row, { f32: 1 / this.scale }]);
+      recorder.dispatch(pipeline, { 0: uniform, 1: band.buffer, 2: squares }, [band.rows]);
     }
   }
 

@@ -263,6 +263,16 @@ export class WebGpuWalk implements Walk {
     return out;
   }
 
+  /** ‖P_i‖² of every row by one pass over P, `[N]`, read back. */
+  async rowSquares(): Promise<Float32Array<ArrayBuffer>> {
+    const recorder = new Recorder(this.gpu, "row squares");
+    const squares = recorder.temporary(this.matrix.size * 4, "row squares");
+    this.matrix.recordRowSquares(recorder, squares);
+    recorder.read(squares, 0, this.n * 4);
+    const { data } = await recorder.finish();
+    return new Float32Array(data[0]!);
+  }
+
   /**
    * P^k by repeated squaring, ⌊log2 k⌋ + popcount(k) − 1 products of 2·n³ operations.
    * For k = 1 a copy, so that each walk owns its buffers.
