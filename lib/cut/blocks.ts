@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { TileMemory } from "../walk/cpu/tiles.ts";
+import { padded, PANEL, TileMemory } from "../walk/cpu/tiles.ts";
 
 /** Where blocks are multiplied; nothing stays in it from one call to the next. */
 const memory = new TileMemory();
@@ -135,11 +135,40 @@ function independent(
 
 /** XᵀX with float32 sums of parts: enough where it is nearly the identity, or only multiplied with. */
 export function roundedGram(x: Float32Array, n: number, r: number): Float64Array {
-  const rows = memory.matrix(x, n, r);
   const panels = memory.panels(x, n, r);
-  const product = memory.multiply(rows, true, panels);
-  const out = Float64Array.from(memory.read(product));
-  for (const region of [rows, panels, product]) memory.free(region);
+  const out = memory.gram(panels);
+  memory.free(panels);
+  return out;
+}
+
+/**
+ * Σ s_i²·x_i·x_iᵀ over some rows of a block, `[r, r]`, full, with float32 sums of parts.
+ *
+ * @param nodes the rows.
+ * @param scale s, one number for each of them.
+ */
+export function scaledGram(
+  x: Float32Array,
+  r: number,
+  nodes: Uint32Array,
+  scale: Float64Array,
+): Float64Array {
+  const m = nodes.length;
+  const panels = memory.paddedPanels(m, r);
+  const { numbers } = memory;
+  const height = padded(m);
+  for (let column = 0; column < r; column += PANEL) {
+    const some = Math.min(PANEL, r - column);
+    const base = panels.at + column * height;
+    for (let i = 0; i < m; i++) {
+      const source = nodes[i]! * r + column;
+      const target = base + i * PANEL;
+      const s = scale[i]!;
+      for (let c = 0; c < some; c++) numbers[target + c] = x[source + c]! * s;
+    }
+  }
+  const out = memory.gram(panels);
+  memory.free(panels);
   return out;
 }
 

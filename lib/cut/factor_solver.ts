@@ -5,7 +5,8 @@
  */
 import { gaussian } from "../random.ts";
 import type { Factor } from "./factor.ts";
-import { lanczos } from "./lanczos.ts";
+import { scaledGram } from "./blocks.ts";
+import { dot, lanczos, multiplySquare } from "./lanczos.ts";
 import { align, splitProposal, wholeProposal } from "./proposal.ts";
 import type { Proposal, SegmentNodes, Solver } from "./solver.ts";
 import { allowedPositions, ascending, type Split, sweepFactor } from "./sweep.ts";
@@ -24,6 +25,8 @@ const LEAST_DEGREE = 1e-4;
 
 /** A candidate vector and its sweep. */
 interface Candidate extends Split {
+  /** In the column space of F, `[r]`. */
+  readonly z: Float64Array;
   readonly values: Float32Array<ArrayBuffer>;
   readonly order: Uint32Array<ArrayBuffer>;
 }
@@ -45,47 +48,46 @@ export class FactorSolver implements Solver {
   }
 }
 
+/**
+ * With G = D^-1/2·F_S, the second eigenvector of B = G·Gᵀ is G·z for the second eigenvector z of
+ * K = Gᵀ·G, which is `[r, r]`: F_S is gone through for K, for G·z and for the sweep, however many
+ * iterations there are.
+ */
 function proposeFromFactor(
   factor: Factor,
   { nodes, start, hold, minPart = 1 }: SegmentNodes,
   thresholds: number | undefined,
 ): Proposal {
-  const r = factor.rank;
+  const { rank: r, rows } = factor;
   const m = nodes.length;
-  const { rows, sum, degrees } = segmentRows(factor, nodes);
+  const sum = new Float64Array(r);
+  // F_Sᵀ·y = Gᵀ·x for y = D^-1/2·x.
+  const begin = new Float64Array(r);
+  addRows(factor, nodes, start ?? gaussian(m, m), sum, begin);
   const total = totalWeight(factor, nodes, sum);
   if (m < 2) return wholeProposal(nodes);
 
-  const scaled = new Float32Array(m * r);
-  for (let i = 0; i < m; i++) {
-    const scale = 1 / Math.sqrt(degrees[i]!);
-    for (let a = 0; a < r; a++) scaled[i * r + a] = rows[i * r + a]! * scale;
-  }
-  const guess = start ?? gaussian(m, m);
-  const begin = new Float64Array(r);
-  for (let i = 0; i < m; i++) {
-    const x = guess[i]! * Math.sqrt(degrees[i]!);
-    for (let a = 0; a < r; a++) begin[a]! += scaled[i * r + a]! * x;
-  }
-  const pairs = lanczos(scaled, m, r, normalised(sum), begin, TOLERANCE, hold ? CLUSTER : 0);
+  const degrees = degreesOf(factor, nodes, sum);
+  const k = scaledGram(rows, r, nodes, degrees.map((d) => 1 / Math.sqrt(d)));
+  const pairs = lanczos(k, r, m, sum, begin, TOLERANCE, hold ? CLUSTER : 0);
   const candidate = (z: Float64Array): Candidate => {
-    const values = fiedlerVector(scaled, m, r, z, degrees);
+    const values = fiedlerVector(factor, nodes, z, degrees);
     align(values, start);
     const order = ascending(values);
     const allowed = allowedPositions(values, order, minPart, thresholds);
-    return { values, order, ...sweepFactor(rows, r, degrees, order, allowed) };
+    return { z, values, order, ...sweepFactor(rows, r, nodes, degrees, order, allowed) };
   };
   let chosen = candidate(pairs.leading);
-  if (hold && pairs.held) {
+  if (hold && pairs.held && pairs.held !== pairs.leading) {
     const held = candidate(pairs.held);
     if (held.ncut <= chosen.ncut * HOLD || Number.isNaN(chosen.ncut)) chosen = held;
   }
-  const { values, order, position, ncut } = chosen;
+  const { z, values, order, position, ncut } = chosen;
   return splitProposal(nodes, values, order, position, {
     ncut,
     total,
     theta: pairs.theta,
-    residual: residualOf(scaled, m, r, degrees, values),
+    residual: residualOf(k, r, z),
   });
 }
 
@@ -101,43 +103,60 @@ export function sweepRows(
   start: Float32Array<ArrayBuffer>,
   { minPart, thresholds }: { readonly minPart: number; readonly thresholds?: number },
 ): Pick<Proposal, "nodes" | "vector" | "ncut" | "splitValue" | "left" | "right"> {
-  const { rows, degrees } = segmentRows(factor, nodes);
+  const sum = new Float64Array(factor.rank);
+  addRows(factor, nodes, values, sum, new Float64Array(factor.rank));
+  const degrees = degreesOf(factor, nodes, sum);
   align(values, start);
   const order = ascending(values);
   const allowed = allowedPositions(values, order, minPart, thresholds);
-  const { position, ncut } = sweepFactor(rows, factor.rank, degrees, order, allowed);
+  const { position, ncut } = sweepFactor(factor.rows, factor.rank, nodes, degrees, order, allowed);
   return splitProposal(nodes, values, order, position, { ncut, theta: 0, residual: 0, total: 0 });
 }
 
-/** F_S, its sum and the degrees. */
-function segmentRows(
-  { rank: r, rows: all }: Factor,
+/** sum += F_Sᵀ·1 and weighted += F_Sᵀ·y, in one pass. */
+function addRows(
+  { rank: r, rows }: Factor,
   nodes: Uint32Array,
-): { rows: Float32Array; sum: Float64Array; degrees: Float64Array } {
-  const m = nodes.length;
-  const rows = new Float32Array(m * r);
-  const sum = new Float64Array(r);
-  for (let i = 0; i < m; i++) {
-    const from = nodes[i]! * r;
+  y: Float32Array,
+  sum: Float64Array,
+  weighted: Float64Array,
+): void {
+  for (let i = 0; i < nodes.length; i++) {
+    const row = nodes[i]! * r;
+    const weight = y[i]!;
     for (let a = 0; a < r; a++) {
-      const value = all[from + a]!;
-      rows[i * r + a] = value;
+      const value = rows[row + a]!;
       sum[a]! += value;
+      weighted[a]! += value * weight;
     }
   }
-  return { rows, sum, degrees: degreesOf(rows, m, r, sum) };
+}
+
+/** F_S·z. */
+function multiplyRows({ rank: r, rows }: Factor, nodes: Uint32Array, z: Float64Array): Float64Array {
+  const out = new Float64Array(nodes.length);
+  for (let i = 0; i < nodes.length; i++) {
+    const row = nodes[i]! * r;
+    // Two sums, as each addition waits for the one before.
+    let even = 0;
+    let odd = 0;
+    let a = 0;
+    for (; a + 1 < r; a += 2) {
+      even += rows[row + a]! * z[a]!;
+      odd += rows[row + a + 1]! * z[a + 1]!;
+    }
+    if (a < r) even += rows[row + a]! * z[a]!;
+    out[i] = even + odd;
+  }
+  return out;
 }
 
 /** d_S = F_S·(F_Sᵀ·1), kept positive. */
-function degreesOf(rows: Float32Array, m: number, r: number, sum: Float64Array): Float64Array {
-  const degrees = new Float64Array(m);
+function degreesOf(factor: Factor, nodes: Uint32Array, sum: Float64Array): Float64Array {
+  const degrees = multiplyRows(factor, nodes, sum);
+  const m = degrees.length;
   let mean = 0;
-  for (let i = 0; i < m; i++) {
-    let d = 0;
-    for (let a = 0; a < r; a++) d += rows[i * r + a]! * sum[a]!;
-    degrees[i] = d;
-    mean += d / m;
-  }
+  for (let i = 0; i < m; i++) mean += degrees[i]! / m;
   const least = Math.max(mean * LEAST_DEGREE, Number.MIN_VALUE);
   for (let i = 0; i < m; i++) if (!(degrees[i]! > least)) degrees[i] = least;
   return degrees;
@@ -152,54 +171,28 @@ function totalWeight(factor: Factor, nodes: Uint32Array, sum: Float64Array): num
   return Math.max(0, (all - loops) / 2);
 }
 
-/** y = D^-1/2·G·z, scaled so that yᵀDy = 1. */
+/** y = D^-1/2·G·z = D^-1·F_S·z, scaled so that yᵀDy = 1. */
 function fiedlerVector(
-  scaled: Float32Array,
-  m: number,
-  r: number,
+  factor: Factor,
+  nodes: Uint32Array,
   z: Float64Array,
   degrees: Float64Array,
 ): Float32Array<ArrayBuffer> {
-  const x = new Float64Array(m);
+  const product = multiplyRows(factor, nodes, z);
   let size = 0;
-  for (let i = 0; i < m; i++) {
-    let value = 0;
-    for (let a = 0; a < r; a++) value += scaled[i * r + a]! * z[a]!;
-    x[i] = value;
-    size += value * value;
-  }
+  for (let i = 0; i < product.length; i++) size += product[i]! ** 2 / degrees[i]!;
   const scale = size > 0 ? 1 / Math.sqrt(size) : 0;
-  return Float32Array.from(x, (value, i) => value * scale / Math.sqrt(degrees[i]!));
+  const values = new Float32Array(product.length);
+  for (let i = 0; i < product.length; i++) values[i] = product[i]! * scale / degrees[i]!;
+  return values;
 }
 
-/** ‖Bx − θx‖/θ of x = D^1/2·y with its Rayleigh quotient θ. */
-function residualOf(
-  scaled: Float32Array,
-  m: number,
-  r: number,
-  degrees: Float64Array,
-  y: Float32Array,
-): number {
-  const inner = new Float64Array(r);
-  for (let i = 0; i < m; i++) {
-    const x = y[i]! * Math.sqrt(degrees[i]!);
-    for (let a = 0; a < r; a++) inner[a]! += scaled[i * r + a]! * x;
-  }
-  let theta = 0;
-  for (const v of inner) theta += v * v;
-  if (!(theta > 0)) return 0;
-  let error = 0;
-  for (let i = 0; i < m; i++) {
-    let bx = 0;
-    for (let a = 0; a < r; a++) bx += scaled[i * r + a]! * inner[a]!;
-    error += (bx - theta * y[i]! * Math.sqrt(degrees[i]!)) ** 2;
-  }
-  return Math.sqrt(error) / theta;
-}
-
-function normalised(x: Float64Array): Float64Array {
-  let size = 0;
-  for (const v of x) size += v * v;
-  const scale = size > 0 ? 1 / Math.sqrt(size) : 0;
-  return x.map((v) => v * scale);
+/** ‖Bx − θx‖/(θ·‖x‖) of x = G·z with its Rayleigh quotient θ: ‖G·(Kz − θz)‖/(θ·‖Gz‖). */
+function residualOf(k: Float64Array, r: number, z: Float64Array): number {
+  const kz = multiplySquare(k, r, z);
+  const size = dot(z, kz);
+  if (!(size > 0)) return 0;
+  const theta = dot(kz, kz) / size;
+  const error = kz.map((v, a) => v - theta * z[a]!);
+  return Math.sqrt(Math.max(0, dot(error, multiplySquare(k, r, error))) / size) / theta;
 }

@@ -119,7 +119,8 @@ async function branches(
 
 function startOf(nodes: Uint32Array, heir: HeldNode | undefined): Pick<SegmentNodes, "start" | "hold"> {
   if (!heir) return {};
-  const start = Float32Array.from(nodes, (node) => heir.vector[node]!);
+  const start = new Float32Array(nodes.length);
+  for (let i = 0; i < nodes.length; i++) start[i] = heir.vector[nodes[i]!]!;
   // Where nothing was cut, a better cut than the last frame's must win: it may be an object that came in.
   return start.some((v) => v !== 0) ? { start, hold: heir.split } : {};
 }

@@ -4,11 +4,10 @@
  * With G = D^-1/2·F, B = G·Gᵀ (m×m) and K = Gᵀ·G (r×r) have the same non-zero
  * eigenvalues and x = G·z/√θ carries one's eigenvectors to the other's. Lanczos
  * runs on K with full reorthogonalisation: its vectors have r entries, so that costs
- * nothing. Where the segment is large K is formed, else it is applied as Gᵀ·(G·z).
+ * nothing.
  *
  * @module
  */
-import { roundedGram } from "./blocks.ts";
 import { tridiagonalEigen } from "./small_eigen.ts";
 
 /** Eigenvectors of K, the leading one and the one that continues a given start. */
@@ -19,7 +18,8 @@ export interface RitzPairs {
   readonly leading: Float64Array;
   /**
    * The start's projection on all eigenvectors whose value is within `cluster` of the
-   * largest, `[r]`, of length 1; absent where the start has hardly any part in them.
+   * largest, `[r]`, of length 1: `leading` itself where that is the only one. Absent where the start has
+   * hardly any part in them.
    */
   readonly held?: Float64Array;
 }
@@ -27,50 +27,51 @@ export interface RitzPairs {
 /** A start of which less than this share lies in the leading cluster does not continue anything. */
 const CONTINUES = 0.5;
 
-/** Rows a column from which on K is formed. */
-const FORMED = 2;
-
-/** Eigenvalues below this are noise of float32 rows. */
-const VANISHING = 1e-7;
+/** Residuals below this are noise of a K with float32 sums. */
+const VANISHING = 2e-7;
 
 /**
- * @param rows G, `[m, r]` row-major.
- * @param known the known eigenvector of K, of length 1, to be deflated.
+ * @param k K = Gᵀ·G, `[r, r]`.
+ * @param m the number of rows of G: K has no more directions.
+ * @param known the known eigenvector of K, of any length, to be deflated.
  * @param start where to begin, `[r]`; need not be normalised.
  * @param tolerance on ‖Kz − θz‖/θ.
  * @param cluster relative distance from the largest eigenvalue that still counts as one with it.
  */
 export function lanczos(
-  rows: Float32Array,
-  m: number,
+  k: Float64Array,
   r: number,
+  m: number,
   known: Float64Array,
   start: Float64Array,
   tolerance: number,
   cluster: number,
 ): RitzPairs {
   const most = Math.min(r, m) - 1;
-  const formed = m >= FORMED * r ? roundedGram(rows, m, r) : undefined;
-  const basis: Float64Array[] = [];
+  // The known vector, then the basis.
+  const found = [unit(known) ?? new Float64Array(r)];
   const alpha: number[] = [];
   const beta: number[] = [];
-  let next = unit(orthogonal(start, [known]));
-  while (next && basis.length < most) {
-    const z = next;
-    basis.push(z);
-    const kz = formed ? multiplySquare(formed, r, z) : applyGram(rows, m, r, z);
-    alpha.push(dot(kz, z));
+  const first = start.slice();
+  removeParts(first, found);
+  for (let next = unit(first); next && alpha.length < most;) {
+    found.push(next);
+    const residual = multiplySquare(k, r, next);
+    alpha.push(dot(residual, next));
     // Twice, because the first pass leaves what float64 lost.
-    const residual = orthogonal(orthogonal(kz, [known, ...basis]), [known, ...basis]);
+    removeParts(residual, found);
+    removeParts(residual, found);
     const size = Math.sqrt(dot(residual, residual));
     beta.push(size);
     if (size <= VANISHING) break;
-    if (basis.length % 4 === 0 || basis.length === most) {
+    if (alpha.length % 4 === 0 || alpha.length === most) {
       const { values, vectors } = tridiagonalEigen(alpha, beta, alpha.length);
-      if (size * Math.abs(vectors[alpha.length - 1]!) <= tolerance * values[0]!) break;
+      const error = size * Math.abs(vectors[alpha.length - 1]!);
+      if (error <= Math.max(tolerance * values[0]!, VANISHING)) break;
     }
     next = unit(residual);
   }
+  const basis = found.slice(1);
   if (basis.length === 0) return { theta: 0, leading: new Float64Array(r) };
   const count = basis.length;
   const { values, vectors } = tridiagonalEigen(alpha, beta, count);
@@ -78,17 +79,18 @@ export function lanczos(
   const leading = weighted(basis, vectors.subarray(0, count));
   const weights = new Float64Array(count);
   let inside = 0;
-  for (let j = 0; j < count && values[j]! >= theta * (1 - cluster); j++) {
-    const part = vectors[j * count]!;
+  let members = 0;
+  for (; members < count && values[members]! >= theta * (1 - cluster); members++) {
+    const part = vectors[members * count]!;
     inside += part * part;
-    for (let i = 0; i < count; i++) weights[i]! += part * vectors[j * count + i]!;
+    for (let i = 0; i < count; i++) weights[i]! += part * vectors[members * count + i]!;
   }
   if (inside < CONTINUES ** 2) return { theta, leading };
-  return { theta, leading, held: unit(weighted(basis, weights))! };
+  return { theta, leading, held: members === 1 ? leading : unit(weighted(basis, weights))! };
 }
 
-/** K·z of a formed K: rows of a symmetric matrix added up, four at a time, as a sum waits for the one before. */
-function multiplySquare(k: Float64Array, r: number, z: Float64Array): Float64Array {
+/** K·z: rows of a symmetric matrix added up, four at a time, as a sum waits for the one before. */
+export function multiplySquare(k: Float64Array, r: number, z: Float64Array): Float64Array {
   const out = new Float64Array(r);
   let i = 0;
   for (; i + 4 <= r; i += 4) {
@@ -100,17 +102,6 @@ function multiplySquare(k: Float64Array, r: number, z: Float64Array): Float64Arr
   return out;
 }
 
-/** Gᵀ·(G·z). */
-export function applyGram(rows: Float32Array, m: number, r: number, z: Float64Array): Float64Array {
-  const out = new Float64Array(r);
-  for (let i = 0, base = 0; i < m; i++, base += r) {
-    let x = 0;
-    for (let a = 0; a < r; a++) x += rows[base + a]! * z[a]!;
-    for (let a = 0; a < r; a++) out[a]! += rows[base + a]! * x;
-  }
-  return out;
-}
-
 function weighted(basis: readonly Float64Array[], weights: ArrayLike<number>): Float64Array {
   const out = new Float64Array(basis[0]!.length);
   basis.forEach((z, j) => {
@@ -119,13 +110,12 @@ function weighted(basis: readonly Float64Array[], weights: ArrayLike<number>): F
   return out;
 }
 
-function orthogonal(x: Float64Array, against: readonly Float64Array[]): Float64Array {
-  const out = x.slice();
-  for (const z of against) {
-    const part = dot(out, z);
-    for (let a = 0; a < out.length; a++) out[a]! -= part * z[a]!;
+/** Takes from x its parts along vectors of length 1, in place. */
+function removeParts(x: Float64Array, along: readonly Float64Array[]): void {
+  for (const z of along) {
+    const part = dot(x, z);
+    for (let a = 0; a < x.length; a++) x[a]! -= part * z[a]!;
   }
-  return out;
 }
 
 function unit(x: Float64Array): Float64Array | undefined {
@@ -133,7 +123,8 @@ function unit(x: Float64Array): Float64Array | undefined {
   return size > 1e-12 ? x.map((v) => v / size) : undefined;
 }
 
-function dot(x: Float64Array, y: Float64Array): number {
+/** xᵀ·y. */
+export function dot(x: Float64Array, y: Float64Array): number {
   let sum = 0;
   for (let a = 0; a < x.length; a++) sum += x[a]! * y[a]!;
   return sum;

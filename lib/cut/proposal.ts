@@ -21,8 +21,11 @@ export function splitProposal(
   position: number,
   found: Pick<Proposal, "theta" | "residual" | "ncut" | "total" | "cut" | "leastDegree">,
 ): Proposal {
-  const part = (from: number, to: number) =>
-    Uint32Array.from(order.subarray(from, to), (i) => nodes[i]!).sort();
+  const part = (from: number, to: number) => {
+    const members = new Uint32Array(to - from);
+    for (let p = from; p < to; p++) members[p - from] = nodes[order[p]!]!;
+    return members.sort();
+  };
   return {
     ...found,
     nodes,

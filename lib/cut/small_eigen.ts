@@ -131,7 +131,7 @@ function implicitQl(d: Float64Array, e: Float64Array, z: Float64Array, n: number
       if (m === l) break;
       if (iteration === 60) throw new Error("Cannot diagonalise: QL does not converge in 60 steps");
       let g = (d[l + 1]! - d[l]!) / (2 * e[l]!);
-      let r = Math.hypot(g, 1);
+      let r = Math.sqrt(g * g + 1);
       g = d[m]! - d[l]! + e[l]! / (g + (g >= 0 ? r : -r));
       let s = 1;
       let c = 1;
@@ -140,7 +140,7 @@ function implicitQl(d: Float64Array, e: Float64Array, z: Float64Array, n: number
       for (; i >= l; i--) {
         const f = s * e[i]!;
         const b = c * e[i]!;
-        r = Math.hypot(f, g);
+        r = Math.sqrt(f * f + g * g);
         e[i + 1] = r;
         if (r === 0) {
           d[i + 1]! -= p;

@@ -5,6 +5,12 @@
  * @module
  */
 
+/** The bit that tells whether a number is negative. */
+const SIGN = 0x8000_0000;
+
+/** What 53 bits leave beside a float's 32: more than there are ever nodes. */
+const PLACES = 2 ** 21;
+
 /** The best threshold of a sweep. */
 export interface Split {
   /** Smallest NCut (paper, equation 2); NaN where the values allow no split. */
@@ -15,9 +21,22 @@ export interface Split {
 
 /** Indices of `values` in ascending order of value; equal values keep their order. */
 export function ascending(values: Float32Array): Uint32Array<ArrayBuffer> {
-  const order = new Uint32Array(values.length);
-  for (let i = 0; i < order.length; i++) order[i] = i;
-  return order.sort((a, b) => values[a]! - values[b]! || a - b);
+  const m = values.length;
+  // A float's bits, turned so that they rise with it, and its index beside them in one number: those are
+  // sorted without a function that compares them.
+  const numbers = new Float32Array(1);
+  const bits = new Uint32Array(numbers.buffer);
+  const keys = new Float64Array(m);
+  for (let i = 0; i < m; i++) {
+    // -0 becomes 0.
+    numbers[0] = values[i]! + 0;
+    const key = bits[0]! & SIGN ? ~bits[0]! >>> 0 : (bits[0]! | SIGN) >>> 0;
+    keys[i] = key * PLACES + i;
+  }
+  keys.sort();
+  const order = new Uint32Array(m);
+  for (let i = 0; i < m; i++) order[i] = keys[i]! & (PLACES - 1);
+  return order;
 }
 
 /**
@@ -51,14 +70,16 @@ export function allowedPositions(
  * Tries all allowed thresholds, by default |S| − 1, from one running sum of the sorted rows of F:
  * assoc(L, L) = ‖Σ_{i∈L} F_i‖², assoc(L, S) = Σ_{i∈L} d_i, cut = the difference.
  *
- * @param rows F_S, `[m, r]` row-major.
+ * @param rows F, `[N, r]` row-major.
+ * @param nodes the nodes of S, `[m]`.
  * @param degrees d_S = F_S·(F_Sᵀ·1), `[m]`.
- * @param order the nodes by ascending value of the eigenvector.
+ * @param order positions in `nodes` by ascending value of the eigenvector.
  * @param allowed `allowed[p]` is 1 where the first p nodes may be one part, `[m + 1]`.
  */
 export function sweepFactor(
   rows: Float32Array,
   r: number,
+  nodes: Uint32Array,
   degrees: Float64Array,
   order: Uint32Array,
   allowed: Uint8Array,
@@ -74,7 +95,7 @@ export function sweepFactor(
     const node = order[p - 1]!;
     left += degrees[node]!;
     let inside = 0;
-    const base = node * r;
+    const base = nodes[node]! * r;
     for (let a = 0; a < r; a++) {
       const c = sum[a]! + rows[base + a]!;
       sum[a] = c;

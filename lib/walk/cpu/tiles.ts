@@ -14,7 +14,7 @@ const PAGE = 65_536;
 const ALIGNMENT = 64;
 
 /** Columns of a panel. */
-const PANEL = 8;
+export const PANEL = 8;
 
 /** Rows and summed lengths are padded with zeros to a multiple of this. */
 const QUAD = 4;
@@ -148,7 +148,7 @@ export class TileMemory {
   }
 
   /**
-   * Brings columns `from` to `from + width` of a row-major block in.
+   * Brings `width` columns of a row-major block in.
    * @param values `[rows, columns]`, rows `stride` apart from `start` on; the memory itself where absent.
    */
   panels(
@@ -158,22 +158,60 @@ export class TileMemory {
     stride = width,
     start = 0,
   ): Panels {
-    const panels = this.emptyPanels(rows, width);
+    const panels = this.paddedPanels(rows, width);
+    this.#bring(panels, 0, width, values ?? this.numbers, stride, start);
+    return panels;
+  }
+
+  /** Brings row-major blocks of some columns each in, side by side. */
+  joined(
+    blocks: readonly { readonly block: Float32Array; readonly columns: number }[],
+    rows: number,
+  ): Panels {
+    const panels = this.paddedPanels(rows, blocks.reduce((sum, { columns }) => sum + columns, 0));
+    let from = 0;
+    for (const { block, columns } of blocks) {
+      this.#bring(panels, from, columns, block, columns, 0);
+      from += columns;
+    }
+    return panels;
+  }
+
+  /** Room for a block of vectors, zeros where it is padded. */
+  paddedPanels(rows: number, columns: number): Panels {
+    const panels = this.emptyPanels(rows, columns);
     const { numbers } = this;
-    const from = values ?? numbers;
     const height = padded(rows);
-    for (let column = 0; column < width; column += PANEL) {
-      const some = Math.min(PANEL, width - column);
-      const base = panels.at + column * height;
-      if (some < PANEL) numbers.fill(0, base, base + height * PANEL);
-      else numbers.fill(0, base + rows * PANEL, base + height * PANEL);
+    const whole = Math.floor(columns / PANEL);
+    for (let p = 0; p < whole; p++) {
+      const end = panels.at + (p + 1) * height * PANEL;
+      numbers.fill(0, end - (height - rows) * PANEL, end);
+    }
+    numbers.fill(0, panels.at + whole * height * PANEL, panels.at + panels.length);
+    return panels;
+  }
+
+  #bring(
+    { at, rows }: Panels,
+    first: number,
+    width: number,
+    from: Float32Array,
+    stride: number,
+    start: number,
+  ): void {
+    const { numbers } = this;
+    const height = padded(rows);
+    for (let column = 0; column < width;) {
+      const inPanel = (first + column) % PANEL;
+      const some = Math.min(PANEL - inPanel, width - column);
+      const base = at + (first + column - inPanel) * height + inPanel;
       for (let i = 0; i < rows; i++) {
         const source = start + i * stride + column;
         const target = base + i * PANEL;
         for (let c = 0; c < some; c++) numbers[target + c] = from[source + c]!;
       }
+      column += some;
     }
-    return panels;
   }
 
   /** Rows `from` to `from + count` of a matrix, each as a column. */
@@ -219,10 +257,58 @@ export class TileMemory {
     }
   }
 
-  /** A block of vectors, row-major. */
-  read(panels: Panels): Float32Array<ArrayBuffer> {
-    const out = new Float32Array(panels.rows * panels.columns);
-    this.write(panels, out);
+  /** `width` columns of a block of vectors from `first` on, row-major. */
+  read(panels: Panels, first = 0, width = panels.columns): Float32Array<ArrayBuffer> {
+    const { at, rows } = panels;
+    const out = new Float32Array(rows * width);
+    const { numbers } = this;
+    const height = padded(rows);
+    for (let column = 0; column < width;) {
+      const inPanel = (first + column) % PANEL;
+      const some = Math.min(PANEL - inPanel, width - column);
+      const base = at + (first + column - inPanel) * height + inPanel;
+      for (let i = 0; i < rows; i++) {
+        const source = base + i * PANEL;
+        const target = i * width + column;
+        for (let c = 0; c < some; c++) out[target + c] = numbers[source + c]!;
+      }
+      column += some;
+    }
+    return out;
+  }
+
+  /** XᵀX of a block of vectors with zeros where it is padded, `[columns, columns]`, full; rows·columns² operations. */
+  gram({ at, rows, columns }: Panels): Float64Array {
+    const height = padded(rows);
+    const count = Math.ceil(columns / PANEL);
+    const size = PANEL * PANEL;
+    // Pairs of panels p ≤ q, each a square.
+    const pairs = this.allocate(count * (count + 1) / 2 * size);
+    this.numbers.fill(0, pairs.at, pairs.at + pairs.length);
+    const starts = Array.from({ length: count }, (_, p) => pairs.at + (p * count - p * (p - 1) / 2) * size);
+    for (let k = 0; k < height; k += DEPTH) {
+      const depth = Math.min(DEPTH, height - k);
+      for (let p = 0; p < count; p++) {
+        const panel = at + (p * height + k) * PANEL;
+        for (let half = 0; half < PANEL; half += LOW) {
+          this.#tiles[`columns${LOW}`](
+            ...[(panel + half) * 4, PANEL * 4, panel * 4, (starts[p]! + half * PANEL) * 4] as const,
+            ...[depth, count - p, 0, height * PANEL * 4, size * 4] as const,
+          );
+        }
+      }
+    }
+    const { numbers } = this;
+    const out = new Float64Array(columns * columns);
+    for (let p = 0; p < count; p++) {
+      for (let i = p * PANEL; i < Math.min(columns, (p + 1) * PANEL); i++) {
+        for (let j = i; j < columns; j++) {
+          const square = starts[p]! + (Math.floor(j / PANEL) - p) * size;
+          out[i * columns + j] = out[j * columns + i] = numbers[square + i % PANEL * PANEL + j % PANEL]!;
+        }
+      }
+    }
+    this.free(pairs);
     return out;
   }
 

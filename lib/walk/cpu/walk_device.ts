@@ -10,7 +10,7 @@
 import type * as Ort from "onnxruntime-web";
 import type { AttentionLayer } from "../../features/network.ts";
 import { loadRuntime } from "../../features/runtime.ts";
-import { checkMatrix, checkProduct, joinBlocks, takeColumns } from "../block.ts";
+import { checkMatrix, checkProduct } from "../block.ts";
 import { aggregateWalk, levelsOf } from "../reference.ts";
 import type { Product, Walk, WalkDevice } from "../walk.ts";
 import { attentionGraph, fitsGraph, keysName, queriesName } from "./attention_graph.ts";
@@ -107,17 +107,8 @@ class CpuWalk implements Walk {
     const words = new Map<string, number[]>();
     list.forEach(({ word }, i) => words.set(word, [...words.get(word) ?? [], i]));
     for (const [word, members] of words) {
-      const widths = members.map((i) => list[i]!.columns);
-      const columns = widths.reduce((a, b) => a + b, 0);
-      const joined = members.length === 1
-        ? list[members[0]!]!.block
-        : joinBlocks(members.map((i) => list[i]!.block), widths, this.n);
-      const product = this.#apply(joined, columns, word);
-      let at = 0;
-      for (const [k, i] of members.entries()) {
-        results[i] = members.length === 1 ? product : takeColumns(product, this.n, columns, at, widths[k]!);
-        at += widths[k]!;
-      }
+      const products = this.#apply(members.map((i) => list[i]!), word);
+      members.forEach((i, k) => results[i] = products[k]!);
     }
     return results;
   }
@@ -162,20 +153,24 @@ class CpuWalk implements Walk {
     this.#matrix = undefined;
   }
 
-  /** Applies a word to a block: `[n, columns]`. */
-  #apply(block: Float32Array, columns: number, word: string): Float32Array<ArrayBuffer> {
-    if (columns === 0 || word === "") return Float32Array.from(block);
+  /** Applies a word to blocks: `[n, columns]` each. */
+  #apply(blocks: readonly Product[], word: string): Float32Array<ArrayBuffer>[] {
+    if (word === "") return blocks.map(({ block }) => Float32Array.from(block));
     const { memory } = this;
     const matrix = this.#held();
-    let panels = memory.panels(block, this.n, columns);
+    let panels = memory.joined(blocks, this.n);
     for (const letter of word) {
       const next = memory.multiply(matrix, letter === "t", panels);
       memory.free(panels);
       panels = next;
     }
-    const out = memory.read(panels);
+    let from = 0;
+    const products = blocks.map(({ columns }) => {
+      from += columns;
+      return memory.read(panels, from - columns, columns);
+    });
     memory.free(panels);
-    return out;
+    return products;
   }
 
   #held(): TileMatrix {
