@@ -38,33 +38,62 @@ export function globalMinCut(weights: Float64Array | Float32Array, n: number): M
   let best = Infinity;
   let side: number[] = [];
   while (size > 1) {
-    const degrees = degreesOf(graph, size);
-    const least = degrees.indexOf(degrees.reduce((a, b) => Math.min(a, b)));
+    const { degrees, least, heaviest } = degreesOf(graph, size);
     if (degrees[least]! < best) {
       best = degrees[least]!;
       side = [...groups[least]!];
     }
     if (size === 2) break;
     const sets = new DisjointSets(size);
-    contractHeavy(graph, size, degrees, best, sets);
+    if (heaviest >= Math.min(best, degrees[least]! / 2)) contractHeavy(graph, size, degrees, best, sets);
     const scan = maximumAdjacency(graph, size, degrees, best, sets);
     if (scan.value < best) {
       best = scan.value;
       side = scan.prefix.flatMap((i) => groups[i]!);
     }
-    ({ graph, groups, size } = contract(graph, size, groups, sets));
+    const merged = mergedGroups(groups, sets);
+    const from = graph;
+    // The caller's graph stays as it is; every other is contracted in place.
+    const own = from === weights ? new Float64Array(merged.groups.length * n) : from as Float64Array;
+    contract(from, size, merged.place, merged.groups.length, own);
+    [graph, groups, size] = [own, merged.groups, merged.groups.length];
   }
   return { value: best, side: smallerSide(side, n) };
 }
 
-function degreesOf(graph: Float64Array | Float32Array, n: number): Float64Array {
+/** The weight that ties each node to the others, which is tied the least, and the heaviest edge. */
+function degreesOf(
+  graph: Float64Array | Float32Array,
+  n: number,
+): { degrees: Float64Array; least: number; heaviest: number } {
   const degrees = new Float64Array(n);
+  let heaviest = 0;
+  let least = 0;
   for (let i = 0; i < n; i++) {
-    let sum = 0;
-    for (let j = 0, row = i * n; j < n; j++) sum += graph[row + j]!;
-    degrees[i] = sum - graph[i * n + i]!;
+    const row = i * n;
+    let even = 0;
+    let odd = 0;
+    const add = (from: number, to: number) => {
+      let j = from;
+      // Two sums, as each addition waits for the one before.
+      for (; j + 1 < to; j += 2) {
+        const [v, w] = [graph[row + j]!, graph[row + j + 1]!];
+        even += v;
+        odd += w;
+        if (v > heaviest) heaviest = v;
+        if (w > heaviest) heaviest = w;
+      }
+      if (j < to) {
+        even += graph[row + j]!;
+        heaviest = Math.max(heaviest, graph[row + j]!);
+      }
+    };
+    add(0, i);
+    add(i + 1, n);
+    degrees[i] = even + odd;
+    if (degrees[i]! < degrees[least]!) least = i;
   }
-  return degrees;
+  return { degrees, least, heaviest };
 }
 
 /**
@@ -103,45 +132,50 @@ function maximumAdjacency(
   best: number,
   sets: DisjointSets,
 ): { value: number; prefix: number[] } {
+  // What ties each node to the visited ones; -Infinity for those themselves.
   const reach = new Float64Array(n);
-  // The nodes that are still to be visited, without gaps.
-  const open = Uint32Array.from({ length: n }, (_, i) => i);
   const order: number[] = [];
-  let count = n;
   let next = 0;
   let cut = 0;
   let value = Infinity;
   let length = 0;
   let bound = best;
-  while (count > 0) {
-    const v = open[next]!;
-    open[next] = open[--count]!;
+  for (let left = n - 1; left >= 0; left--) {
+    const v = next;
     cut += degrees[v]! - 2 * reach[v]!;
     order.push(v);
-    if (count > 0 && cut < value) {
+    reach[v] = -Infinity;
+    if (left === 0) break;
+    if (cut < value) {
       value = cut;
       length = order.length;
       bound = Math.min(bound, cut);
     }
-    const row = v * n;
-    let most = -1;
-    for (let k = 0; k < count; k++) {
-      const u = open[k]!;
-      const w = graph[row + u]!;
-      const r = reach[u]! + w;
-      reach[u] = r;
-      if (r >= bound && w > 0) sets.unite(u, v);
-      if (r > most) {
-        most = r;
-        next = k;
-      }
+    next = addRow(graph, v * n, reach);
+    if (reach[next]! >= bound) {
+      for (let u = 0; u < n; u++) if (reach[u]! >= bound && graph[v * n + u]! > 0) sets.unite(u, v);
     }
     // The last node's connectivity with the one before it is its degree, whatever ties them.
-    if (count === 1) sets.unite(open[0]!, v);
+    if (left === 1) sets.unite(next, v);
   }
   // Rounding of the running cut must not beat a true cut: it is summed again.
   const prefix = order.slice(0, length);
   return value < best ? { value: cutOf(graph, n, prefix), prefix } : { value: Infinity, prefix };
+}
+
+/** reach += a row; returns where it is largest. */
+function addRow(graph: Float64Array | Float32Array, row: number, reach: Float64Array): number {
+  let most = -1;
+  let next = 0;
+  for (let u = 0; u < reach.length; u++) {
+    const r = reach[u]! + graph[row + u]!;
+    reach[u] = r;
+    if (r > most) {
+      most = r;
+      next = u;
+    }
+  }
+  return next;
 }
 
 function cutOf(graph: Float64Array | Float32Array, n: number, nodes: readonly number[]): number {
@@ -154,31 +188,50 @@ function cutOf(graph: Float64Array | Float32Array, n: number, nodes: readonly nu
   return sum;
 }
 
-function contract(
-  graph: Float64Array | Float32Array,
-  n: number,
+/** The nodes after the contraction: which one each has become, and what each stands for. */
+function mergedGroups(
   groups: readonly number[][],
   sets: DisjointSets,
-): { graph: Float64Array; groups: number[][]; size: number } {
-  const place = new Int32Array(n).fill(-1);
+): { place: Int32Array; groups: number[][] } {
+  const place = new Int32Array(groups.length).fill(-1);
   const merged: number[][] = [];
-  for (let i = 0; i < n; i++) {
+  groups.forEach((group, i) => {
     const root = sets.find(i);
     if (place[root]! < 0) {
       place[root] = merged.length;
       merged.push([]);
     }
     place[i] = place[root]!;
-    merged[place[i]!]!.push(...groups[i]!);
-  }
-  const size = merged.length;
-  const out = new Float64Array(size * size);
-  for (let i = 0; i < n; i++) {
+    merged[place[i]!]!.push(...group);
+  });
+  return { place, groups: merged };
+}
+
+/**
+ * Adds up the rows and columns that become one.
+ *
+ * @param place the node that each one becomes; those of new nodes ascend, so `out` may be `graph` itself:
+ * a row is written where rows that have been read were.
+ * @param out receives `[size, size]`.
+ */
+function contract(
+  graph: Float64Array | Float32Array,
+  n: number,
+  place: Int32Array,
+  size: number,
+  out: Float64Array,
+): void {
+  const sum = new Float64Array(size);
+  for (let i = 0, begun = 0; i < n; i++) {
+    sum.fill(0);
+    for (let j = 0, row = i * n; j < n; j++) sum[place[j]!]! += graph[row + j]!;
     const to = place[i]! * size;
-    for (let j = 0, row = i * n; j < n; j++) out[to + place[j]!]! += graph[row + j]!;
+    if (place[i] === begun) {
+      begun++;
+      out.set(sum, to);
+    } else for (let j = 0; j < size; j++) out[to + j]! += sum[j]!;
   }
   for (let i = 0; i < size; i++) out[i * size + i] = 0;
-  return { graph: out, groups: merged, size };
 }
 
 function smallerSide(side: readonly number[], n: number): Uint32Array<ArrayBuffer> {
