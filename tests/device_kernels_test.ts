@@ -115,7 +115,8 @@ Deno.test("cut_sweep tries all thresholds or those of a number of evenly spaced 
             (_, i) => whole.reduce((sum, w, a) => sum + w * compact[i * rank + a]!, 0),
           );
           const allowed = allowedPositions(own, order, minPart, thresholds || undefined);
-          const expected = sweepFactor(compact, rank, degrees, order, allowed);
+          const all = Uint32Array.from({ length: size }, (_, i) => i);
+          const expected = sweepFactor(compact, rank, all, degrees, order, allowed);
           let [ncut, position] = [1e30, 0];
           for (let t = segments[s * 8 + 2]!; t < segments[s * 8 + 2]! + segments[s * 8 + 3]!; t++) {
             const at = (candidate * count + t) * 2;
