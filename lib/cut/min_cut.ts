@@ -45,7 +45,7 @@ export function globalMinCut(weights: Float64Array | Float32Array, n: number): M
     }
     if (size === 2) break;
     const sets = new DisjointSets(size);
-    if (heaviest >= Math.min(best, degrees[least]! / 2)) contractHeavy(graph, size, degrees, best, sets);
+    contractHeavy(graph, size, degrees, heaviest, best, sets);
     const scan = maximumAdjacency(graph, size, degrees, best, sets);
     if (scan.value < best) {
       best = scan.value;
@@ -61,39 +61,39 @@ export function globalMinCut(weights: Float64Array | Float32Array, n: number): M
   return { value: best, side: smallerSide(side, n) };
 }
 
-/** The weight that ties each node to the others, which is tied the least, and the heaviest edge. */
+/** The weight that ties each node to the others, which is tied the least, and each one's heaviest edge. */
 function degreesOf(
   graph: Float64Array | Float32Array,
   n: number,
-): { degrees: Float64Array; least: number; heaviest: number } {
+): { degrees: Float64Array; least: number; heaviest: Float64Array } {
   const degrees = new Float64Array(n);
-  let heaviest = 0;
+  const heaviest = new Float64Array(n);
   let least = 0;
   for (let i = 0; i < n; i++) {
     const row = i * n;
-    let even = 0;
-    let odd = 0;
-    const add = (from: number, to: number) => {
-      let j = from;
-      // Two sums, as each addition waits for the one before.
-      for (; j + 1 < to; j += 2) {
-        const [v, w] = [graph[row + j]!, graph[row + j + 1]!];
-        even += v;
-        odd += w;
-        if (v > heaviest) heaviest = v;
-        if (w > heaviest) heaviest = w;
-      }
-      if (j < to) {
-        even += graph[row + j]!;
-        heaviest = Math.max(heaviest, graph[row + j]!);
-      }
-    };
-    add(0, i);
-    add(i + 1, n);
-    degrees[i] = even + odd;
+    degrees[i] = sumOf(graph, row, row + i) + sumOf(graph, row + i + 1, row + n);
+    heaviest[i] = Math.max(largestOf(graph, row, row + i), largestOf(graph, row + i + 1, row + n));
     if (degrees[i]! < degrees[least]!) least = i;
   }
   return { degrees, least, heaviest };
+}
+
+/** Two sums, as each addition waits for the one before. */
+function sumOf(values: Float64Array | Float32Array, from: number, to: number): number {
+  let even = 0;
+  let odd = 0;
+  let j = from;
+  for (; j + 1 < to; j += 2) {
+    even += values[j]!;
+    odd += values[j + 1]!;
+  }
+  return j < to ? even + odd + values[j]! : even + odd;
+}
+
+function largestOf(values: Float64Array | Float32Array, from: number, to: number): number {
+  let largest = 0;
+  for (let j = from; j < to; j++) if (values[j]! > largest) largest = values[j]!;
+  return largest;
 }
 
 /**
@@ -105,16 +105,18 @@ function contractHeavy(
   graph: Float64Array | Float32Array,
   n: number,
   degrees: Float64Array,
+  heaviest: Float64Array,
   best: number,
   sets: DisjointSets,
 ): void {
   const used = new Uint8Array(n);
   for (let i = 0; i < n; i++) {
     const row = i * n;
-    const half = degrees[i]! / 2;
+    const least = Math.min(best, degrees[i]! / 2);
+    if (heaviest[i]! < least) continue;
     for (let j = 0; j < n; j++) {
       const w = graph[row + j]!;
-      if (i === j || w < best && w < half) continue;
+      if (w < least || i === j) continue;
       if (w >= best) sets.unite(i, j);
       else if (!used[i] && !used[j]) {
         sets.unite(i, j);
