@@ -18,6 +18,7 @@ import {
   openStdoutSink,
   type PictureSinkOptions,
 } from "../sink/mod.ts";
+import { partialName } from "../sink/claim.ts";
 import { openVideo, type SourceOptions, type VideoInfo, type VideoSource } from "../source/mod.ts";
 import { helpText, parseCommand, type Values } from "./command.ts";
 import { checkPower, thresholdsOf } from "./cut_words.ts";
@@ -232,6 +233,13 @@ function pick<T>(entries: { [K in keyof T]: T[K] | undefined }): T {
   return Object.fromEntries(Object.entries(entries).filter(([, value]) => value !== undefined)) as T;
 }
 
+/** Where the sound of a pipe is put aside: beside the first output that takes sound. */
+function asideOf(values: SegmentValues): string | undefined {
+  if (values["no-audio"]) return undefined;
+  const output = values.output?.find((path) => /\.(mp4|m4v|mov|mkv|webm)$/i.test(path));
+  return output && partialName(output).replace(/[^.]*$/, "sound.mka");
+}
+
 function sourceOptions(values: SegmentValues): SourceOptions {
   return pick<SourceOptions>({
     start: values.start,
@@ -243,6 +251,7 @@ function sourceOptions(values: SegmentValues): SourceOptions {
     size: values.size,
     fps: values.fps,
     ffmpeg: values.ffmpeg,
+    aside: asideOf(values),
   });
 }
 

@@ -6,6 +6,7 @@
 import { type Ffmpeg, ffmpegInstallLine, listCapabilities } from "../ffmpeg/locate.ts";
 import { UsageError } from "../errors.ts";
 import { findHardware, hardwareSetting, isHardware, requireHardware } from "./hardware.ts";
+import { leadsIn } from "../source/aside.ts";
 import type { Origin, OriginStream } from "../source/frame.ts";
 
 /** A container that pictures can be encoded into. */
@@ -308,16 +309,20 @@ export function planCopies(origin: Origin, container: Container, muxerName: stri
 
   // MP4 has no subtitles before time 0, and its writer is confused by them.
   if (origin.skipped && late.length > 0) late.push("-bsf:s", "noise=drop=lt(pts\\,0)");
-  // Matroska's reader takes the lead-in of Opus (312 samples of an encoder's 48,000) off the times, and this
-  // muxer does not add it.
-  const shifted = opus && /^(webm|matroska)$/.test(container.muxer) &&
-    !origin.inputArgs.includes("-itsoffset");
+  const shifted = opus && leadsIn(origin) && /^(webm|matroska)$/.test(container.muxer);
   return {
-    inputArgs: shifted ? ["-itsoffset", "0.0065", ...origin.inputArgs] : origin.inputArgs,
+    inputArgs: shifted ? later(origin.inputArgs, 0.0065) : origin.inputArgs,
     args,
     late,
     needed: tags || args.length > 0,
     sound: audio > 0,
     warnings,
   };
+}
+
+/** ffmpeg's arguments of an input whose times are `seconds` later. */
+function later(inputArgs: readonly string[], seconds: number): string[] {
+  const at = inputArgs.indexOf("-itsoffset") + 1;
+  if (at === 0) return ["-itsoffset", String(seconds), ...inputArgs];
+  return inputArgs.with(at, (Number(inputArgs[at]) + seconds).toFixed(6));
 }

@@ -8,7 +8,7 @@ import { NutWriter } from "../ffmpeg/nut.ts";
 import { FfmpegProcess } from "../ffmpeg/process.ts";
 import { UsageError, WalkcutError } from "../errors.ts";
 import { colorTags, encodeFilters } from "../source/color.ts";
-import type { VideoInfo } from "../source/frame.ts";
+import type { Aside, VideoInfo } from "../source/frame.ts";
 import { ptsSeconds } from "../source/numbers.ts";
 import { claimOutput, type OutputClaim, partialName } from "./claim.ts";
 import { chooseEncoder, type Container, containerOf, type CopyPlan, planCopies } from "./encoder.ts";
@@ -46,7 +46,8 @@ export async function openVideoSink(output: string, options: PictureSinkOptions)
   const copies = options.audio !== false && info.origin && !info.still
     ? planCopies(info.origin, container, container.muxer)
     : NO_COPIES;
-  if (options.audio !== false && !info.origin && info.audioStreams > 0 && container.audioCodec) {
+  const aside = options.audio !== false && !info.still && container.audioCodec ? info.aside : undefined;
+  if (options.audio !== false && !info.origin && !aside && info.audioStreams > 0 && container.audioCodec) {
     options.warn?.("the sound of a piped input is not kept; name a file to keep it");
   }
   copies.warnings.forEach((line) => options.warn?.(line));
@@ -109,6 +110,9 @@ export async function openVideoSink(output: string, options: PictureSinkOptions)
     ...(pieces
       ? { resumed: true, finish: finishPieces(ffmpeg, claim, container, info, copies, pieces) }
       : {}),
+    ...(aside
+      ? { finish: finishAside(ffmpeg, claim, container, info, aside, { pieces, warn: options.warn }) }
+      : {}),
   });
 }
 
@@ -155,6 +159,32 @@ export function finishPieces(
       await Deno.remove(joined).catch(() => {});
       throw error;
     }
+  };
+}
+
+/** Gives an encoded output what was put aside of a pipe; no picture changes. */
+function finishAside(
+  ffmpeg: Ffmpeg,
+  claim: OutputClaim,
+  container: Container,
+  info: VideoInfo,
+  aside: Aside,
+  { pieces, warn }: {
+    readonly pieces: readonly Piece[] | undefined;
+    readonly warn: ((line: string) => void) | undefined;
+  },
+): (times: FrameTimes) => Promise<Finished | undefined> {
+  return async (times) => {
+    const origin = await aside.origin();
+    const copies = typeof origin === "string" ? NO_COPIES : planCopies(origin, container, container.muxer);
+    if (typeof origin === "string" && info.audioStreams + info.subtitleStreams > 0) {
+      warn?.(`the sound of the piped input is dropped: ${origin}`);
+    }
+    copies.warnings.forEach((line) => warn?.(line));
+    if (typeof origin === "string" && !isMp4(container) && !pieces) return undefined;
+    const known = typeof origin === "string" ? info : { ...info, origin };
+    const early = times.early || aside.counted;
+    return await finishPieces(ffmpeg, claim, container, known, copies, pieces ?? [])({ ...times, early });
   };
 }
 

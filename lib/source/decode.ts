@@ -9,10 +9,13 @@ import { FfmpegProcess } from "../ffmpeg/process.ts";
 import type { Ffmpeg } from "../ffmpeg/locate.ts";
 import { UsageError, WalkcutError } from "../errors.ts";
 import { ptsSeconds } from "./numbers.ts";
+import { type AsideFile, within } from "./aside.ts";
 import type { Frame, Rational, VideoInfo, VideoSource } from "./frame.ts";
 
 /** Frames that are decoded before they are asked for. */
 const AHEAD = 2;
+/** Milliseconds that a pipe gets to bring the sound of its last frame. */
+const ASIDE_MS = 2000;
 /** Words by which ffmpeg says that an input ended too early, whatever its length should have been. */
 const ENDS_EARLY =
   /partial file|Invalid buffer size|ended prematurely|prematurely|truncated|unexpected end|corrupt input packet|Input\/output error|Connection (reset|timed out|refused)/i;
@@ -22,6 +25,8 @@ export interface Feed {
   readonly reader: ByteReader;
   /** Looks at all bytes first, and may say how many are good before those it throws at; `end` follows the last. */
   readonly guard?: { see(bytes: Uint8Array): void; end(): void; readonly good?: number };
+  /** Gets the same bytes. */
+  readonly aside?: AsideFile;
 }
 
 /** Settings of {@linkcode Decoder.start}. */
@@ -87,6 +92,7 @@ export class Decoder implements VideoSource {
     } catch (error) {
       await process.kill();
       await options.feed?.reader.cancel();
+      await options.feed?.aside?.remove();
       if (error instanceof NutError) {
         const reason = await pump;
         throw reason instanceof WalkcutError
@@ -143,25 +149,41 @@ export class Decoder implements VideoSource {
         this.#fill();
         // Pictures of a sequence are numbered, everything else is timed.
         const pts = this.#options.clock ? index : Math.round(item.pts / this.#scale);
-        if (ptsSeconds(this.info, pts) >= (this.#options.limit ?? Infinity) - 1e-6) return;
+        if (ptsSeconds(this.info, pts) >= (this.#options.limit ?? Infinity) - 1e-6) {
+          await this.#process.kill();
+          return await this.#endAside();
+        }
         last = pts;
         yield { index: index++, pts, width: this.info.width, height: this.info.height, data: item.data };
       }
-      if (!this.#closed) await this.#checkEnd(index, last);
+      if (!this.#closed) {
+        await this.#checkEnd(index, last);
+        await this.#endAside();
+      }
     } catch (error) {
       throw await this.#explain(error, index);
     } finally {
-      await this.close();
+      await this.#stop();
     }
   }
 
   async close(): Promise<void> {
+    await this.#stop();
+    await this.#options.feed?.aside?.remove();
+  }
+
+  async #stop(): Promise<void> {
     this.#closed = true;
     await this.#process.kill();
     await this.#options.feed?.reader.cancel();
     await this.#nut.cancel();
     await Promise.allSettled(this.#ahead);
     await this.#pump;
+  }
+
+  /** Frames have ended: the sound of the last of them may come a little later in the pipe. */
+  async #endAside(): Promise<void> {
+    if (this.#options.feed?.aside) await within(ASIDE_MS, this.#pump);
   }
 
   #fill(): void {
@@ -240,6 +262,7 @@ function finerBy(nut: Rational, ticks: number): number {
 
 /** Writes a feed to the decoder; resolves with the error that ended it early, or undefined. */
 async function pumpInto(process: FfmpegProcess, feed: Feed): Promise<unknown> {
+  const { aside } = feed;
   try {
     for (;;) {
       const bytes = await feed.reader.some();
@@ -251,9 +274,13 @@ async function pumpInto(process: FfmpegProcess, feed: Feed): Promise<unknown> {
         damage = { error };
       }
       try {
+        const kept = aside?.write(bytes);
         await process.write(damage ? bytes.slice(0, feed.guard?.good ?? 0) : bytes);
+        await kept;
       } catch {
-        return damage?.error; // It has all it wants, or has failed: its status says which.
+        // It has all it wants, or has failed: its status says which.
+        for (let more; aside && !aside.ended && (more = await feed.reader.some());) await aside.write(more);
+        return damage?.error;
       }
       if (damage) return damage.error;
     }
@@ -262,7 +289,7 @@ async function pumpInto(process: FfmpegProcess, feed: Feed): Promise<unknown> {
   } catch (error) {
     return error;
   } finally {
-    await process.closeStdin();
+    await Promise.all([process.closeStdin(), aside?.end()]);
   }
 }
 

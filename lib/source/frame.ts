@@ -48,6 +48,8 @@ export interface VideoInfo {
   readonly color?: FrameColor;
   /** Where an output can copy sound, subtitles, chapters and metadata from; unset for pipes and pictures. */
   readonly origin?: Origin;
+  /** What a pipe had beside its pictures, where that is put aside. */
+  readonly aside?: Aside;
   /** Lines for the person at the prompt: tone-mapped, interlaced, guessed. */
   readonly notes?: readonly string[];
 }
@@ -68,6 +70,8 @@ export interface Origin {
   readonly outputArgs: readonly string[];
   /** True where packets before time 0 belong to what was skipped, and not to the sound's lead-in. */
   readonly skipped: boolean;
+  /** Names of ffmpeg's demuxer. */
+  readonly format: string;
   /** Name for messages. */
   readonly name: string;
   readonly streams: readonly OriginStream[];
@@ -75,6 +79,18 @@ export interface Origin {
   readonly extras: readonly string[];
   /** True where frames end at a number of frames, before the source does and at a time not known before. */
   readonly trimmed: boolean;
+}
+
+/** Streams and tags of a pipe that outputs get when their pictures are done. */
+export interface Aside {
+  /** True where frames end at their number, so that sound must be made to end there. */
+  readonly counted: boolean;
+  /**
+   * Ends what is put aside, which the frames must have done before; a text says why there is nothing.
+   *
+   * @throws {FfmpegError} If it could not be kept.
+   */
+  origin(): Promise<Origin | string>;
 }
 
 /** One stream of a container. */

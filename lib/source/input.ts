@@ -26,7 +26,8 @@ export type Input =
   | { readonly kind: "file"; readonly path: string; readonly content: Content }
   | { readonly kind: "url"; readonly url: string }
   | { readonly kind: "pictures"; readonly files: readonly string[]; readonly content: Content }
-  | { readonly kind: "pipe" };
+  /** Stdin where it has no path. */
+  | { readonly kind: "pipe"; readonly path?: string };
 
 /** Bytes of a file's head that are looked at. */
 const HEAD_BYTES = 1 << 16;
@@ -52,7 +53,7 @@ export async function classifyInput(input: string): Promise<Input> {
   if (info?.isDirectory) return await pictureFolder(input);
   if (info?.isFile) return { kind: "file", path: input, content: await contentOf(input) };
   // A FIFO or device: it cannot be looked into without taking from it.
-  if (info) return { kind: "file", path: input, content: { name: "stream" } };
+  if (info) return { kind: "pipe", path: input };
   if (URL_FORM.test(input)) return { kind: "url", url: input };
   if (/%0?\d*d/.test(input)) return await picturePattern(input);
   if (/[*?[]/.test(input)) return await pictureGlob(input);

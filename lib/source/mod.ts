@@ -24,7 +24,16 @@
  *
  * @module
  */
-export type { Frame, FrameColor, Origin, OriginStream, Rational, VideoInfo, VideoSource } from "./frame.ts";
+export type {
+  Aside,
+  Frame,
+  FrameColor,
+  Origin,
+  OriginStream,
+  Rational,
+  VideoInfo,
+  VideoSource,
+} from "./frame.ts";
 export { openVideo } from "./open.ts";
 export type { InputFormat, SourceOptions } from "./open.ts";
 export { parseRate, parseSize, ptsSeconds } from "./numbers.ts";

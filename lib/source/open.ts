@@ -14,9 +14,10 @@ import {
 import { type Probe, probeInput, type ProbeResult } from "../ffmpeg/probe.ts";
 import { UsageError } from "../errors.ts";
 import { type ColorPlan, planColor } from "./color.ts";
+import { AsideFile, leadsIn } from "./aside.ts";
 import { uprightFilters } from "./exif.ts";
 import { Decoder } from "./decode.ts";
-import type { Origin, Rational, VideoInfo, VideoSource } from "./frame.ts";
+import type { Origin, OriginStream, Rational, VideoInfo, VideoSource } from "./frame.ts";
 import { JpegGuard, Y4mGuard } from "./guard.ts";
 import {
   classifyInput,
@@ -57,6 +58,11 @@ export interface SourceOptions {
   readonly ffmpeg?: string;
   /** What `"-"` reads. Default: `Deno.stdin.readable`. */
   readonly stdin?: ReadableStream<Uint8Array<ArrayBuffer>>;
+  /**
+   * A file to put a pipe's sound, subtitles, chapters and tags aside in, for outputs that keep them; it is gone
+   * after `close()`. Default: they are dropped.
+   */
+  readonly aside?: string;
 }
 
 /** Options with their defaults, checked. */
@@ -92,7 +98,12 @@ export async function openVideo(input: string, options: SourceOptions = {}): Pro
   const ffmpeg = await locateFfmpeg(options.ffmpeg);
   switch (classified.kind) {
     case "pipe":
-      return await openPipe(ffmpeg, options, window, "stdin");
+      return await openPipe(
+        ffmpeg,
+        await reading(options, classified.path),
+        window,
+        classified.path ?? "stdin",
+      );
     case "pictures":
       return await openPictures(ffmpeg, classified, options, window);
     default:
@@ -183,7 +194,7 @@ async function openRawInput(
     window.end === Infinity ? Infinity : frameOf(window.end),
     first + window.frames * window.stride,
   );
-  const stream = input.kind === "file" ? (await Deno.open(input.path)).readable : stdinOf(options);
+  const stream = stdinOf(await reading(options, input.path));
   return await openRaw(stream, { format, size: options.size, fps, first, last, stride: window.stride });
 }
 
@@ -212,19 +223,48 @@ async function openPipe(
   const probe = "probe" in described ? described.probe : undefined;
   if (probe && probe.streams.length > 0 && !probe.video) throw noVideo(name, probe);
   const plan = planColor(probe?.video, await listCapabilities(ffmpeg, "filters"));
+  const aside = options.aside === undefined || content.picture || guard
+    ? undefined
+    : putAside(ffmpeg, args, options.aside, window, probe, name);
   return await Decoder.start({
     ffmpeg,
     args: [
       ...args,
       ...decodeArgs(ffmpeg, [...trimFilters(window), ...strideFilter(window)], plan, content, window.frames),
+      ...(aside && probe && LOOSE_FORMATS.test(probe.format) ? onePacketEach(probe, 0, ["audio"]) : []),
     ],
     name,
-    feed: { reader, ...(guard ? { guard } : {}) },
-    info: describe(probe, plan, window, name, undefined),
+    feed: { reader, ...(guard ? { guard } : {}), ...(aside ? { aside } : {}) },
+    info: { ...describe(probe, plan, window, name, undefined), ...(aside ? { aside } : {}) },
     still: content.picture ? "one" : false,
     ...(jpeg ? { picture: jpeg } : {}),
     ...(window.end < Infinity ? { limit: window.end - window.start } : {}),
     ...(probe?.video?.ticks ? { ticks: probe.video.ticks } : {}),
+  });
+}
+
+/** Puts aside what a pipe has beside pictures; undefined where its head shows nothing. */
+function putAside(
+  ffmpeg: Ffmpeg,
+  inputArgs: readonly string[],
+  path: string,
+  window: Window,
+  probe: Probe | undefined,
+  name: string,
+): AsideFile | undefined {
+  const { start, end, frames } = window;
+  const streams = !probe || probe.streams.some(({ kind }) => kind === "audio" || kind === "subtitle");
+  if (!streams && probe.extras.length === 0) return undefined;
+  return AsideFile.start({
+    ...{ ffmpeg, inputArgs, path, name, format: probe?.format ?? "" },
+    window: [
+      ...(probe && leadsIn(probe) ? ["-output_ts_offset", "0.007"] : []),
+      ...(start > 0 ? ["-ss", zeroOf(window, probe?.video?.ticks).toFixed(6)] : []),
+      ...(end < Infinity ? ["-t", (end - start).toFixed(6)] : []),
+    ],
+    outputs: probe && LOOSE_FORMATS.test(probe.format) ? onePacketEach(probe, 0, ["video"]) : [],
+    tagsOnly: !streams,
+    counted: frames < Infinity,
   });
 }
 
@@ -271,12 +311,7 @@ async function openFile(
   const name = input.kind === "url" ? input.url : input.path;
   if (input.kind === "file" && input.content.demuxer === "yuv4mpegpipe" && !options.shard) {
     // ffmpeg passes over a Y4M file that ends inside a frame; our guard does not.
-    return await openPipe(
-      ffmpeg,
-      { ...options, stdin: (await Deno.open(input.path)).readable },
-      window,
-      name,
-    );
+    return await openPipe(ffmpeg, await reading(options, input.path), window, name);
   }
   const args = inputArgs(input);
   const probe = described(name, await probeInput(ffmpeg, args));
@@ -356,24 +391,28 @@ function seekWay(probe: Probe, part: Window): SeekWay {
     ];
     return { decodeArgs: seek, filters: [], decodeOutputs: [], copyArgs: seek, copyOutputs: [] };
   }
-  // ffmpeg counts such a file's times from the first of the streams that are used. One packet of each of the
-  // others is used too, so that it is the same time on both sides; and both read from the beginning.
-  const unused = (file: number, kinds: readonly string[]) => {
-    const maps = probe.streams.filter(({ kind }) => kinds.includes(kind))
-      .flatMap(({ index }) => ["-map", `${file}:${index}`]);
-    const one = ["-c", "copy", "-frames:v", "1", "-frames:a", "1", "-frames:s", "1", "-f", "null", "-"];
-    return maps.length > 0 ? [...maps, ...one] : [];
-  };
+  // Both read from the beginning.
   return {
     decodeArgs: [],
     filters: trimFilters(part),
-    decodeOutputs: unused(0, ["audio", "subtitle"]),
+    decodeOutputs: onePacketEach(probe, 0, ["audio", "subtitle"]),
     copyArgs: [
-      ...(start > 0 ? ["-itsoffset", (-start).toFixed(6)] : []),
+      ...(start > 0 ? ["-itsoffset", (-zeroOf(part, probe.video?.ticks)).toFixed(6)] : []),
       ...(end < Infinity ? ["-t", (end - start).toFixed(6)] : []),
     ],
-    copyOutputs: unused(1, ["video"]),
+    copyOutputs: onePacketEach(probe, 1, ["video"]),
   };
+}
+
+/**
+ * An output that takes one packet of each stream of some kinds. ffmpeg counts the times of a loose format from
+ * the first of the streams that are used: with this it is the same time where others are used.
+ */
+function onePacketEach(probe: Probe, file: number, kinds: readonly OriginStream["kind"][]): string[] {
+  const maps = probe.streams.filter(({ kind }) => kinds.includes(kind))
+    .flatMap(({ index }) => ["-map", `${file}:${index}`]);
+  const one = ["-c", "copy", "-frames:v", "1", "-frames:a", "1", "-frames:s", "1", "-f", "null", "-"];
+  return maps.length > 0 ? [...maps, ...one] : [];
 }
 
 /** Filters that keep a window's frames and count time from its start. */
@@ -383,6 +422,11 @@ function trimFilters({ start, end }: Window): string[] {
     `trim=start=${start.toFixed(6)}` + (end < Infinity ? `:end=${end.toFixed(6)}` : ""),
     `setpts=PTS-round(${start.toFixed(6)}/TB)`,
   ];
+}
+
+/** The time, in seconds, that {@linkcode trimFilters} makes time 0: the start, in whole ticks of the source. */
+function zeroOf({ start }: Window, ticks: number | undefined): number {
+  return ticks === undefined ? start : Math.round(start * ticks) / ticks;
 }
 
 /** The window that holds exactly a shard's frames. */
@@ -436,7 +480,12 @@ function describe(
       ...(probe?.video?.interlaced ? ["the video is interlaced; its frames are segmented as they are"] : []),
     ],
     ...(origin && probe
-      ? { origin: { ...limited(origin, window, probe), name, streams: probe.streams, extras: probe.extras } }
+      ? {
+        origin: {
+          ...limited(origin, window, probe),
+          ...{ format: probe.format, name, streams: probe.streams, extras: probe.extras },
+        },
+      }
       : {}),
   };
 }
@@ -503,6 +552,11 @@ function noVideo(name: string, probe: Probe): UsageError {
 
 function noFramesChosen(found: string): UsageError {
   return new UsageError({ what: "No frame is left to read", found, advice: "see --start, --end, --shard" });
+}
+
+/** Options by which a pipe is read from a path; as they are without one. */
+async function reading(options: SourceOptions, path: string | undefined): Promise<SourceOptions> {
+  return path === undefined ? options : { ...options, stdin: (await Deno.open(path)).readable };
 }
 
 function stdinOf(options: SourceOptions): ReadableStream<Uint8Array<ArrayBuffer>> {
