@@ -64,6 +64,11 @@ export interface CutStats {
   readonly residual: number;
   /** Segments whose cut a certificate sent to exact products. */
   readonly recertified: number;
+  /**
+   * Whether the cut was given to the device before the last frame's was known, and whether that could
+   * stay; absent where it was not. The products of one that was discarded are not counted.
+   */
+  readonly ahead?: "kept" | "discarded";
   /** Whether P^k was formed or P applied k times; absent where a peer's method took the cut's place. */
   readonly power?: Power;
   /** Products of two N×N matrices that forming took; they are not among `operatorApplications`. */

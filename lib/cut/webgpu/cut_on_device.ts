@@ -6,14 +6,10 @@
  *
  * @module
  */
-import { gaussian } from "../../random.ts";
+import { takeColumns } from "../../walk/block.ts";
 import { forward, Tally } from "../../walk/tally.ts";
-import type { Gpu } from "../../walk/webgpu/device.ts";
-import { BLOCK_ALIGNMENT, roundUp } from "../../walk/webgpu/kernels.ts";
 import type { StageTime } from "../../walk/webgpu/recorder.ts";
 import type { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
-import { joinBlocks, takeColumns } from "../../walk/block.ts";
-import { deflate, orthonormalise } from "../blocks.ts";
 import { judge } from "../certify.ts";
 import {
   type CutResult,
@@ -25,29 +21,39 @@ import {
   walkScores,
 } from "../cut_frame.ts";
 import { COLD_RESIDUAL, confirmTree, WARM_RESIDUAL } from "../confirm.ts";
-import { ENOUGH_TRACE, type Factor, PROBES, sketchFactor } from "../factor.ts";
+import { ENOUGH_TRACE, type Factor, sketchFactor } from "../factor.ts";
 import { type Branch, cutsOf, labelNodes } from "../grow.ts";
 import type { HeldTree } from "../held_tree.ts";
 import type { Proposal } from "../solver.ts";
+import { Pass } from "./pass.ts";
 import {
   type DeviceNode,
   type DeviceTree,
   type HeldTables,
   MAX_DEPTH,
   MAX_HELD_LEAVES,
-  MAX_LEAVES,
-  MAX_RANK,
-  recurse,
-  type ResidentBasis,
 } from "./recursion.ts";
+import { widened } from "./resident_basis.ts";
+
+export { releaseBasis } from "./resident_basis.ts";
 
 /** A frame cut on the device, and the GPU's time by stage where it can be measured. */
 export interface DeviceCut extends CutResult {
   readonly times: readonly StageTime[];
 }
 
-/** The basis that a device holds, and the array it was uploaded from. */
-const resident = new WeakMap<Gpu, { from: Float32Array; basis: ResidentBasis }>();
+/** Share of the trace that a sketch must miss for more columns to find it. */
+const LEAST_MISSING = 1e-3;
+
+/** What links a frame's cut with those of the frames next to it, where they are under way as well. */
+export interface PassChain {
+  /** The pass that was submitted ahead of the last frame's outcome, if it starts from what that left. */
+  take(walk: WebGpuWalk, last: CutState): Pass | undefined;
+  /** Told of the pass that the next frame's may follow, once its outcome is asked for. */
+  running(pass: Pass): void;
+  /** Told of the state whose tree is the one that a pass left on the device. */
+  kept(pass: Pass, state: CutState): void;
+}
 
 /**
  * Cuts one frame on the GPU; takes the place of `cutFrame` where it can.
@@ -61,6 +67,7 @@ export async function cutOnDevice(
   walk: WebGpuWalk,
   settings: CutSettings,
   last?: CutState,
+  chain?: PassChain,
 ): Promise<DeviceCut | undefined> {
   const { solver = "auto" } = settings;
   if (needsExact(settings) || (solver === "auto" && last?.exact)) return undefined;
@@ -68,20 +75,26 @@ export async function cutOnDevice(
   const age = last ? last.age + 1 : 0;
   const tables = last ? heldTables(last.tree) : undefined;
   if (last && !tables) return undefined;
-  let basis = last?.basis;
-  let pass = basis && await attempt(walk, settings, basis, tables, tally);
-  if (!pass || pass.traceShare < ENOUGH_TRACE) {
+  const ahead = last && chain?.take(walk, last);
+  const first = ahead ??
+    (last?.basis && Pass.submit(walk, settings, last.basis, { held: tables, keep: chain !== undefined }));
+  const reading = first?.outcome(last!.basis!);
+  if (first) chain?.running(first);
+  let pass = await reading;
+  tally.applications += pass?.applications ?? 0;
+  const warm = pass !== undefined && pass.traceShare >= ENOUGH_TRACE;
+  if (!warm) {
     // Nothing to start from, or not even the renewed basis is enough: a new one, of any rank.
     const { basis: sketched, rank, traceShare: share } = await sketchFactor(tally, settings.steps);
     // Where M has hardly more directions, further columns would be filled by rounding alone.
     const whole = share > 1 - LEAST_MISSING;
-    basis = whole ? sketched : widened(sketched, walk.n, rank);
-    pass = await attempt(walk, settings, basis, tables, tally, !whole);
+    const basis = whole ? sketched : widened(sketched, walk.n, rank);
+    pass = await Pass.submit(walk, settings, basis, { held: tables, renew: !whole })?.outcome(basis);
+    tally.applications += pass?.applications ?? 0;
   }
   if (!pass || pass.tree.overflow) return undefined;
   if (solver === "auto" && pass.traceShare < ENOUGH_TRACE) return undefined;
-  const { tree, traceShare } = pass;
-  basis = pass.basis;
+  const { tree, traceShare, basis } = pass;
   const { root, places } = branchesFrom(tree, last?.tree);
   const cuts = cutsOf(root);
   const certificates = judge(
@@ -93,7 +106,6 @@ export async function cutOnDevice(
     vectorImages(tree, cuts.map(({ branch }) => places.get(branch)!)),
   );
   tally.applications += 2 * settings.steps * (tree.leaves + cuts.length);
-  const own = basis;
   const diagonal = loopsOf(tree);
   const { residual, recertified } = await confirmTree(
     {
@@ -102,7 +114,7 @@ export async function cutOnDevice(
       settings,
       held: last?.tree,
       diagonal,
-      factor: () => factorOf(tally, settings.steps, own, diagonal, traceShare),
+      factor: () => factorOf(tally, settings.steps, basis, diagonal, traceShare),
       tolerance: last?.basis ? WARM_RESIDUAL : COLD_RESIDUAL,
       traceShare,
     },
@@ -111,6 +123,8 @@ export async function cutOnDevice(
   );
   const labels = labelNodes(root, walk.n);
   const shape = flatten(root);
+  const state: CutState = { basis, tree: hold(root, labels), age };
+  if (first && warm && recertified === 0) chain?.kept(first, state);
   return {
     segmentation: {
       ...shape,
@@ -129,105 +143,13 @@ export async function cutOnDevice(
         matrixProducts: 0,
       },
     },
-    state: { basis, tree: hold(root, labels), age },
+    state,
     times: tree.times,
   };
 }
 
-/** Forgets the basis that lies on a device, e.g. before it closes. */
-export function releaseBasis(gpu: Gpu): void {
-  const kept = resident.get(gpu);
-  if (kept) gpu.pool.release(kept.basis.buffer);
-  resident.delete(gpu);
-}
-
-/** What a pass gave. */
-interface Attempt {
-  readonly tree: DeviceTree;
-  readonly traceShare: number;
-  /** The basis it ended with. */
-  readonly basis: Float32Array<ArrayBuffer>;
-}
-
-/** One pass of the device with a given basis; nothing where its rank is too large. */
-async function attempt(
-  walk: WebGpuWalk,
-  settings: CutSettings,
-  basis: Float32Array<ArrayBuffer>,
-  held: HeldTables | undefined,
-  tally: Tally,
-  renew = false,
-): Promise<Attempt | undefined> {
-  const onDevice = residentBasis(walk, basis);
-  if (!onDevice) return undefined;
-  const { maxSegments, minPart, stop, steps, thresholds = 0 } = settings;
-  const maxLeaves = maxSegments > 0 ? Math.min(maxSegments, MAX_LEAVES) : MAX_LEAVES;
-  const tree = await recurse(walk, onDevice, { steps, stop, maxLeaves, minPart, thresholds, renew }, held);
-  const columns = onDevice.rank + onDevice.probes;
-  tally.applications += steps * columns;
-  let current = basis;
-  if (tree.renewed) {
-    tally.applications += 2 * steps * columns;
-    current = takeColumns(tree.renewed, walk.n, onDevice.width, 0, onDevice.rank);
-    resident.set(walk.gpu, { from: current, basis: onDevice });
-  }
-  // Leaves that ran out are no lack where the caller bounds them.
-  const bounded = maxSegments > 0 && maxSegments <= MAX_LEAVES && tree.leaves === maxSegments;
-  const root = tree.nodes[0]!;
-  return {
-    tree: { ...tree, overflow: tree.overflow && !bounded },
-    traceShare: root.held / root.loops,
-    basis: current,
-  };
-}
-
-/** Share of the trace that a sketch must miss for more columns to find it. */
-const LEAST_MISSING = 1e-3;
-
-/** A basis has this much more columns than it needs, so that the next frames do not outgrow it. */
-const SLACK = 1.25;
-
-/**
- * A basis with random columns beside it, up to the width that the kernels compute in any
- * case. They become directions of M when the basis is renewed.
- */
-function widened(basis: Float32Array<ArrayBuffer>, n: number, rank: number): Float32Array<ArrayBuffer> {
-  const width = roundUp(Math.ceil(rank * SLACK) + PROBES, BLOCK_ALIGNMENT) - PROBES;
-  const extra = Math.min(width, MAX_RANK, Math.floor(n / 2)) - rank;
-  if (extra <= 0) return basis;
-  const random = gaussian(n * extra, rank);
-  deflate(random, extra, basis, n, rank);
-  const more = orthonormalise(random, n, extra);
-  return joinBlocks([basis, more.basis], [rank, more.rank], n);
-}
-
-/** V with its probes on the device; uploaded when it changed. */
-function residentBasis({ gpu, n, matrix }: WebGpuWalk, basis: Float32Array): ResidentBasis | undefined {
-  const rank = basis.length / n;
-  if (rank > MAX_RANK) return undefined;
-  const kept = resident.get(gpu);
-  if (kept?.from === basis) return kept.basis;
-  releaseBasis(gpu);
-  const probes = rank < n ? PROBES : 0;
-  // Two columns beyond the rank hold the tiles' traces.
-  const width = roundUp(rank + Math.max(probes, 2), BLOCK_ALIGNMENT);
-  const random = gaussian(n * probes, rank + n);
-  deflate(random, probes, basis, n, rank);
-  const block = new Float32Array(matrix.size * width);
-  for (let i = 0; i < n; i++) {
-    block.set(basis.subarray(i * rank, (i + 1) * rank), i * width);
-    block.set(random.subarray(i * probes, (i + 1) * probes), i * width + rank);
-  }
-  const buffer = gpu.pool.acquire("block", block.byteLength, "basis of the factor");
-  gpu.device.queue.writeBuffer(buffer, 0, block);
-  gpu.counters.bytesUp += block.byteLength;
-  const onDevice = { buffer, width, rank, probes };
-  resident.set(gpu, { from: basis, basis: onDevice });
-  return onDevice;
-}
-
 /** The last tree as tables; nothing where it is too large for the device. */
-function heldTables({ labels, nodes }: HeldTree): HeldTables | undefined {
+export function heldTables({ labels, nodes }: HeldTree): HeldTables | undefined {
   const ranges = nodes.map(({ leaves }) => ({ low: leaves[0]!, high: leaves[leaves.length - 1]! + 1 }));
   if (ranges[0]!.high > MAX_HELD_LEAVES) return undefined;
   const depths = ranges.map((own, i) =>

@@ -13,6 +13,7 @@ import eigenCode from "../../../shaders/cut_eigen.wgsl" with { type: "text" };
 import gramCode from "../../../shaders/cut_gram.wgsl" with { type: "text" };
 import gramSumCode from "../../../shaders/cut_gram_sum.wgsl" with { type: "text" };
 import heirsCode from "../../../shaders/cut_heirs.wgsl" with { type: "text" };
+import holdCode from "../../../shaders/cut_hold.wgsl" with { type: "text" };
 import leavesCode from "../../../shaders/cut_leaves.wgsl" with { type: "text" };
 import sortCode from "../../../shaders/cut_sort.wgsl" with { type: "text" };
 import sortedSumsCode from "../../../shaders/cut_sorted_sums.wgsl" with { type: "text" };
@@ -60,6 +61,7 @@ export const BINDINGS = {
   triangle: 34,
   solution: 35,
   loops: 36,
+  keptNodes: 37,
 } as const;
 
 /** A buffer of the cut. */
@@ -131,6 +133,9 @@ export const heirsKernel = kernel("heirs", heirsCode, "segments", [
   "heldLabels",
 ]);
 
+/** The tree as the next frame takes it up; left out where the host tells the next frame. */
+export const holdKernel = plainKernel("hold", holdCode, ["state", "tree", "keptNodes"]);
+
 /** Sums of the tiles: the first kernel of a level, and what the check of the basis reads. */
 export const sumsKernel = kernel("sums", sumsCode, "tiles", [
   "rows",
@@ -198,5 +203,13 @@ export function leavesKernel(width: number): Kernel {
 /** Every pipeline of the cut; tests compile them all. */
 export function cutSources(width: number): PipelineSource[] {
   const renewal = [false, true].flatMap(renewalKernels).map((step) => step.kernel);
-  return [checkKernel, ...renewal, heirsKernel, ...LEVEL_KERNELS, leavesKernel(width)].map((k) => k.source);
+  const kernels = [
+    checkKernel,
+    ...renewal,
+    heirsKernel,
+    ...LEVEL_KERNELS,
+    leavesKernel(width),
+    holdKernel,
+  ];
+  return kernels.map((k) => k.source);
 }

@@ -8,9 +8,9 @@
  * @module
  */
 import { backward, forward } from "../../walk/tally.ts";
-import type { StageTime } from "../../walk/webgpu/recorder.ts";
+import type { Gpu } from "../../walk/webgpu/device.ts";
 import type { Block } from "../../walk/webgpu/matrix.ts";
-import { Recorder } from "../../walk/webgpu/recorder.ts";
+import { Recorder, type StageTime, type Submitted } from "../../walk/webgpu/recorder.ts";
 import { MATRIX_ALIGNMENT, roundUp } from "../../walk/webgpu/kernels.ts";
 import type { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
 import { STALE_TRACE } from "../factor.ts";
@@ -21,6 +21,7 @@ import {
   checkKernel,
   GROUPS,
   heirsKernel,
+  holdKernel,
   type Kernel,
   leavesKernel,
   LEVEL_KERNELS,
@@ -41,6 +42,8 @@ export const MAX_RANK = 256;
 export const MAX_HELD_LEAVES = 256;
 
 const MAX_NODES = 2 * MAX_LEAVES - 1;
+/** Nodes that `cut_hold.wgsl` writes. */
+const KEPT = 128;
 /** Columns of the certificate: the leaves' indicators and the cuts' vectors. */
 const CERTIFICATE_WIDTH = 2 * MAX_LEAVES;
 const TILE = 64;
@@ -75,6 +78,15 @@ export interface HeldTables {
   readonly labels: Uint32Array<ArrayBuffer>;
   /** `[depths, N]`. */
   readonly values: Float32Array<ArrayBuffer>;
+}
+
+/** The last frame's tree where it still lies on the device. */
+export interface HeldBuffers {
+  /** `[KEPT, 8]`, as {@linkcode HeldTables.nodes}; what is no node shares nothing with a segment. */
+  readonly nodes: GPUBuffer;
+  readonly count: number;
+  readonly labels: GPUBuffer;
+  readonly values: GPUBuffer;
 }
 
 /** What decides. */
@@ -138,44 +150,46 @@ export interface DeviceTree {
   readonly times: readonly StageTime[];
 }
 
-/** Runs the recursion: one submission, one `mapAsync`. */
-export async function recurse(
+/** A recursion that the device was given. */
+export interface Recursion {
+  /** The tree as the next frame takes it up, where it was to be kept. */
+  readonly held: HeldBuffers | undefined;
+  /** Reads the tree back, by one `mapAsync`; not twice. */
+  tree(): Promise<DeviceTree>;
+  /** Gives up the tree, where it was not read. */
+  discard(): void;
+}
+
+/** How {@linkcode submitRecursion} goes about it. */
+export interface RecursionStart {
+  /** The last frame's tree, from the host or still on the device; none when cold. */
+  readonly held?: HeldTables | HeldBuffers | undefined;
+  /** A basis that is taken over into the one given, before anything else. */
+  readonly copied?: ResidentBasis | undefined;
+  /** Keep the tree on the device for the next frame; {@linkcode releaseHeld} frees it. */
+  readonly keep?: boolean;
+}
+
+/** Gives the recursion to the device: one submission. */
+export function submitRecursion(
   walk: WebGpuWalk,
   basis: ResidentBasis,
   settings: RecursionSettings,
-  held: HeldTables | undefined,
-): Promise<DeviceTree> {
+  { held, copied, keep = false }: RecursionStart = {},
+): Recursion {
   const { gpu, n } = walk;
   const recorder = new Recorder(gpu, "cut");
+  if (copied) recorder.copy(copied.buffer, 0, basis.buffer, 0, copied.buffer.size);
   recorder.stage("factor");
   const rows = walk.recordWord(recorder, forward(settings.steps), basis);
-  const buffers = allocate(recorder, n, basis, held);
+  const kept = keep ? acquireHeld(gpu, n) : undefined;
+  const buffers = allocate(recorder, n, basis, held, kept);
   const shared = { ...buffers.shared, rows: rows.buffer };
   const exactLoops = settings.steps === 1;
   if (exactLoops) walk.matrix.recordRowSquares(recorder, shared.loops);
   recordRenewal(recorder, walk, basis, settings, held, rows, buffers);
   recorder.stage("recursion");
-  for (let depth = 0; depth < MAX_DEPTH; depth++) {
-    const uniform = recorder.uniform(levelSettings(walk, basis, settings, held, depth));
-    const parity = depth % 2;
-    const level = {
-      ...shared,
-      segments: buffers.segments[parity]!,
-      nextSegments: buffers.segments[1 - parity]!,
-      tiles: buffers.tiles[parity]!,
-      nextTiles: buffers.tiles[1 - parity]!,
-      nextGroups: buffers.groups[1 - parity]!,
-    };
-    for (const kernel of held ? [heirsKernel, ...LEVEL_KERNELS] : LEVEL_KERNELS) {
-      const slot = depth * SLOT_WORDS + GROUPS.indexOf(kernel.groups) * 3;
-      recorder.dispatchIndirect(
-        gpu.pipeline(kernel.source),
-        bindingsOf(kernel, uniform, level),
-        buffers.groups[parity]!,
-        slot * 4,
-      );
-    }
-  }
+  recordLevels(recorder, walk, basis, settings, held, shared, buffers);
   recorder.stage("certificate");
   const block = walk.newBlock(recorder, CERTIFICATE_WIDTH, "certificate");
   recorder.clear(block.buffer);
@@ -186,6 +200,12 @@ export async function recurse(
     bindingsOf(leaves, uniform, { ...shared, block: block.buffer }),
     [Math.ceil(n / 256)],
   );
+  if (kept) {
+    const bindings = bindingsOf(holdKernel, uniform, { ...shared, keptNodes: kept.nodes });
+    // The tree alone decides; the level's settings are not read.
+    delete bindings[0];
+    recorder.dispatch(gpu.pipeline(holdKernel.source), bindings, [1]);
+  }
   const adjacency = backward(settings.steps) + forward(settings.steps);
   const certificate = walk.recordWord(recorder, adjacency, block, shared.productGroups);
   recorder.read(shared.state, 0, STATE_WORDS * 4);
@@ -196,7 +216,27 @@ export async function recurse(
   recorder.read(certificate.buffer, 0, n * CERTIFICATE_WIDTH * 4);
   recorder.read(basis.buffer, 0, n * basis.width * 4);
   if (exactLoops) recorder.read(shared.loops, 0, n * 4);
-  const { data, times } = await recorder.finish();
+  const submitted = recorder.submit();
+  return { held: kept, tree: () => readTree(submitted), discard: () => submitted.discard() };
+}
+
+/** Gives back what was kept for a next frame; the queue has done with it by then. */
+export function releaseHeld(gpu: Gpu, { nodes, labels, values }: HeldBuffers): void {
+  for (const buffer of [nodes, labels, values]) gpu.pool.release(buffer);
+}
+
+function acquireHeld(gpu: Gpu, n: number): HeldBuffers {
+  const acquire = (words: number, label: string) => gpu.pool.acquire("block", words * 4, `kept ${label}`);
+  return {
+    nodes: acquire(KEPT * HELD_WORDS, "nodes"),
+    count: KEPT,
+    labels: acquire(n, "labels"),
+    values: acquire(MAX_DEPTH * n, "vectors"),
+  };
+}
+
+async function readTree(submitted: Submitted): Promise<DeviceTree> {
+  const { data, times } = await submitted.read();
   const state = new Uint32Array(data[0]!);
   return {
     overflow: state[3]! !== 0,
@@ -207,17 +247,48 @@ export async function recurse(
     values: new Float32Array(data[4]!),
     certificate: new Float32Array(data[5]!),
     width: CERTIFICATE_WIDTH,
-    loops: exactLoops ? new Float32Array(data[7]!) : undefined,
+    loops: data[7] && new Float32Array(data[7]),
     renewed: state[6]! !== 0 ? new Float32Array(data[6]!) : undefined,
     times,
   };
 }
 
-/** Dispatches of a frame, which depend on neither the picture nor the depth of its tree. */
-export function dispatchesOf(steps: number, warm: boolean): number {
+/** All levels of the schedule. */
+function recordLevels(
+  recorder: Recorder,
+  walk: WebGpuWalk,
+  basis: ResidentBasis,
+  settings: RecursionSettings,
+  held: HeldTables | HeldBuffers | undefined,
+  shared: Buffers["shared"],
+  buffers: Buffers,
+): void {
+  const { gpu } = walk;
+  for (let depth = 0; depth < MAX_DEPTH; depth++) {
+    const uniform = recorder.uniform(levelSettings(walk, basis, settings, held, depth));
+    const parity = depth % 2;
+    const level = { ...shared, ...levelBuffers(buffers, parity) };
+    for (const kernel of held ? [heirsKernel, ...LEVEL_KERNELS] : LEVEL_KERNELS) {
+      const slot = depth * SLOT_WORDS + GROUPS.indexOf(kernel.groups) * 3;
+      recorder.dispatchIndirect(
+        gpu.pipeline(kernel.source),
+        bindingsOf(kernel, uniform, level),
+        buffers.groups[parity]!,
+        slot * 4,
+      );
+    }
+  }
+}
+
+/**
+ * Dispatches of a frame, which depend on neither the picture nor the depth of its tree.
+ *
+ * @param kept whether the tree is kept for the next frame.
+ */
+export function dispatchesOf(steps: number, warm: boolean, kept = false): number {
   const renewal = 2 + 2 * renewalKernels(true).length + 2 * steps;
   const loops = Number(steps === 1);
-  return MAX_DEPTH * (LEVEL_KERNELS.length + Number(warm)) + loops + renewal + 1 + 3 * steps;
+  return MAX_DEPTH * (LEVEL_KERNELS.length + Number(warm)) + loops + renewal + 1 + Number(kept) + 3 * steps;
 }
 
 /** The buffers that two levels take turns with. */
@@ -240,7 +311,7 @@ function recordRenewal(
   walk: WebGpuWalk,
   basis: ResidentBasis,
   settings: RecursionSettings,
-  held: HeldTables | undefined,
+  held: HeldTables | HeldBuffers | undefined,
   rows: Block,
   buffers: Buffers,
 ): void {
@@ -285,6 +356,7 @@ type Shared = Exclude<
   | "nextSegments"
   | "nextTiles"
   | "nextGroups"
+  | "keptNodes"
   | "block"
 >;
 
@@ -295,14 +367,20 @@ interface Buffers {
   readonly groups: readonly GPUBuffer[];
 }
 
+function isOnHost(held: HeldTables | HeldBuffers): held is HeldTables {
+  return held.nodes instanceof Uint32Array;
+}
+
 /** Allocates what a frame's recursion needs and lays out its first level. */
 function allocate(
   recorder: Recorder,
   n: number,
   { rank, width, probes }: ResidentBasis,
-  held: HeldTables | undefined,
+  held: HeldTables | HeldBuffers | undefined,
+  kept: HeldBuffers | undefined,
 ): Buffers {
   const tiles = Math.ceil(n / TILE) + MAX_LEAVES;
+  const tables = held && isOnHost(held) ? held : undefined;
   const words: Record<Shared, number> = {
     order: n,
     sums: tiles * width,
@@ -324,15 +402,28 @@ function allocate(
     basisGroups: 12,
     gram: (rank + probes) ** 2,
     triangle: (rank + probes) ** 2,
-    heldNodes: held?.nodes.length ?? HELD_WORDS,
-    heldLabels: held?.labels.length ?? 1,
-    heldValues: held?.values.length ?? 1,
+    heldNodes: tables?.nodes.length ?? HELD_WORDS,
+    heldLabels: tables?.labels.length ?? 1,
+    heldValues: tables?.values.length ?? 1,
     byDepth: MAX_DEPTH * n,
     labels: n,
     loops: roundUp(n, MATRIX_ALIGNMENT),
   };
+  const onDevice = held && !isOnHost(held) ? held : undefined;
+  const given: Partial<Record<Shared, GPUBuffer | undefined>> = {
+    heldNodes: onDevice?.nodes,
+    heldLabels: onDevice?.labels,
+    heldValues: onDevice?.values,
+    labels: kept?.labels,
+    byDepth: kept?.values,
+  };
   const shared = {} as Record<Shared, GPUBuffer>;
   for (const name of Object.keys(words) as Shared[]) {
+    const known = given[name];
+    if (known) {
+      shared[name] = known;
+      continue;
+    }
     const kind = name === "productGroups" || name === "basisGroups" ? "indirect" : "block";
     shared[name] = recorder.temporary(words[name] * 4, `cut ${name}`, kind);
   }
@@ -370,10 +461,10 @@ function allocate(
     ...[1, 1, 1],
   ]);
   recorder.upload(groups[0]!, first);
-  if (held) {
-    recorder.upload(shared.heldNodes, held.nodes);
-    recorder.upload(shared.heldLabels, held.labels);
-    recorder.upload(shared.heldValues, held.values);
+  if (tables) {
+    recorder.upload(shared.heldNodes, tables.nodes);
+    recorder.upload(shared.heldLabels, tables.labels);
+    recorder.upload(shared.heldValues, tables.values);
   }
   recorder.clear(shared.byDepth);
   return { shared, segments, tiles: tileLists, groups };
@@ -399,7 +490,7 @@ function levelSettings(
   walk: WebGpuWalk,
   { rank, width, probes }: ResidentBasis,
   { steps, stop, maxLeaves, minPart, renew, thresholds }: RecursionSettings,
-  held: HeldTables | undefined,
+  held: HeldTables | HeldBuffers | undefined,
   depth: number,
 ): (number | { f32: number })[] {
   return [

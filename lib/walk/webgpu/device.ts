@@ -23,6 +23,13 @@ export interface Counters {
   bytesDown: number;
 }
 
+/** A step of a submission's life: handed to the queue, its `mapAsync` called, that done. */
+export interface GpuEvent {
+  readonly kind: "submit" | "map" | "mapped";
+  /** The submission's name. */
+  readonly label: string;
+}
+
 /** The text of a compute kernel, and what becomes of it. */
 export interface PipelineSource {
   /** Label of the pipeline and its module, and with the rest its key. */
@@ -61,6 +68,8 @@ export class Gpu {
   readonly hasTimestamps: boolean;
   readonly counters: Counters = { dispatches: 0, submissions: 0, readbacks: 0, bytesUp: 0, bytesDown: 0 };
   readonly pool: BufferPool;
+  /** Told of every submission and readback as they happen; tests look at their order. */
+  onEvent: ((event: GpuEvent) => void) | undefined;
   readonly #pipelines = new Map<string, GPUComputePipeline>();
   #failure: DeviceError | undefined;
   #closed = false;
@@ -99,6 +108,11 @@ export class Gpu {
   check(): void {
     if (this.#closed) throw new DeviceError({ what: "The WebGPU device is closed" });
     if (this.#failure) throw this.#failure;
+  }
+
+  /** Tells {@linkcode onEvent}. */
+  tell(kind: GpuEvent["kind"], label: string): void {
+    this.onEvent?.({ kind, label });
   }
 
   /** Remembers a failure that a promise reported. */

@@ -33,6 +33,74 @@ interface Read {
   readonly size: number;
 }
 
+interface Range {
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** A submission, and what it gives back. */
+export class Submitted {
+  #stage: GPUBuffer | undefined;
+
+  /** Use {@linkcode Recorder.submit}. */
+  constructor(
+    private readonly gpu: Gpu,
+    private readonly label: string,
+    stage: GPUBuffer | undefined,
+    private readonly ranges: readonly Range[],
+    private readonly stages: readonly string[],
+  ) {
+    this.#stage = stage;
+  }
+
+  /**
+   * Waits for the submission and reads back what was asked for, by one `mapAsync`; not twice.
+   *
+   * The call blocks the thread until the queue is empty (Deno 2.9), so it should come before
+   * what else is submitted, not after.
+   * @throws {DeviceError} the device failed.
+   */
+  async read(): Promise<Recorded> {
+    const { gpu, label, ranges, stages } = this;
+    const stage = this.#stage;
+    if (!stage) return { data: [], times: [] };
+    this.#stage = undefined;
+    const last = ranges[ranges.length - 1]!;
+    const total = last.offset + Math.ceil(last.size / 8) * 8;
+    try {
+      gpu.counters.readbacks++;
+      gpu.counters.bytesDown += total;
+      gpu.tell("map", label);
+      await stage.mapAsync(GPUMapMode.READ, 0, total);
+      gpu.tell("mapped", label);
+      gpu.check();
+      const mapped = stage.getMappedRange(0, total);
+      const data = ranges.map(({ offset, size }) => mapped.slice(offset, offset + size));
+      stage.unmap();
+      return { data, times: stages.length > 0 ? timesOf(stages, new BigUint64Array(data.pop()!)) : [] };
+    } catch (cause) {
+      // The uncaptured error, where there is one, says more than the failed map.
+      gpu.check();
+      throw gpu.fail(cause);
+    } finally {
+      gpu.pool.release(stage);
+    }
+  }
+
+  /** Gives up what was asked for. */
+  discard(): void {
+    if (this.#stage) this.gpu.pool.release(this.#stage);
+    this.#stage = undefined;
+  }
+}
+
+function timesOf(stages: readonly string[], stamps: BigUint64Array): StageTime[] {
+  return stages.map((stage, i) => ({
+    stage,
+    ms: Number(stamps[i * 2 + 1]! - stamps[i * 2]!) / 1e6,
+  }));
+}
+
 /** Records commands for one submission. */
 export class Recorder {
   readonly #gpu: Gpu;
@@ -139,53 +207,33 @@ export class Recorder {
 
   /** Submits; nothing may be recorded after. Reads back, once, if anything was asked for. */
   async finish(): Promise<Recorded> {
+    return await this.submit().read();
+  }
+
+  /** Submits; nothing may be recorded after. What was asked for waits on the device until it is read. */
+  submit(): Submitted {
     const gpu = this.#gpu;
     this.#endPass();
     const timing = this.#resolveTimes();
     const wanted = timing ? [...this.#reads, timing] : this.#reads;
-    const total = wanted.reduce((sum, read) => sum + Math.ceil(read.size / 8) * 8, 0);
-    const stage = this.#reads.length > 0
-      ? gpu.pool.acquire("stage", total, `${this.#label} stage`)
-      : undefined;
-    const offsets: number[] = [];
-    if (stage) {
-      let offset = 0;
-      for (const read of wanted) {
-        this.#encoder.copyBufferToBuffer(
-          read.source,
-          read.offset,
-          stage,
-          offset,
-          Math.ceil(read.size / 4) * 4,
-        );
-        offsets.push(offset);
-        offset += Math.ceil(read.size / 8) * 8;
-      }
+    const ranges: Range[] = [];
+    let total = 0;
+    for (const { size } of wanted) {
+      ranges.push({ offset: total, size });
+      total += Math.ceil(size / 8) * 8;
     }
-    this.#submit();
-    if (!stage) {
-      // Reuse after release is safe: the queue runs submissions and writes in order.
-      this.#releaseTemporaries();
-      return { data: [], times: [] };
-    }
-    try {
-      gpu.counters.readbacks++;
-      gpu.counters.bytesDown += total;
-      await stage.mapAsync(GPUMapMode.READ, 0, total);
-      gpu.check();
-      const mapped = stage.getMappedRange(0, total);
-      const data = wanted.map((read, i) => mapped.slice(offsets[i]!, offsets[i]! + read.size));
-      stage.unmap();
-      const stamps = timing ? data.pop() : undefined;
-      return { data, times: stamps ? this.#timesOf(new BigUint64Array(stamps)) : [] };
-    } catch (cause) {
-      // The uncaptured error, where there is one, says more than the failed map.
-      gpu.check();
-      throw gpu.fail(cause);
-    } finally {
-      gpu.pool.release(stage);
-      this.#releaseTemporaries();
-    }
+    const stage = wanted.length > 0 ? gpu.pool.acquire("stage", total, `${this.#label} stage`) : undefined;
+    wanted.forEach(({ source, offset, size }, i) => {
+      const bytes = Math.ceil(size / 4) * 4;
+      this.#encoder.copyBufferToBuffer(source, offset, stage!, ranges[i]!.offset, bytes);
+    });
+    this.#flushArena();
+    gpu.device.queue.submit([this.#encoder.finish({ label: this.#label })]);
+    gpu.counters.submissions++;
+    gpu.tell("submit", this.#label);
+    // Reuse after release is safe: the queue runs submissions and writes in order.
+    this.#releaseTemporaries();
+    return new Submitted(gpu, this.#label, stage, ranges, timing ? this.#stages : []);
   }
 
   #bind(
@@ -239,20 +287,6 @@ export class Recorder {
     this.#temporary.push(buffer);
     this.#encoder.resolveQuerySet(this.#queries, 0, count, buffer, 0);
     return { source: buffer, offset: 0, size: count * 8 };
-  }
-
-  #timesOf(stamps: BigUint64Array): StageTime[] {
-    return this.#stages.map((stage, i) => ({
-      stage,
-      ms: Number(stamps[i * 2 + 1]! - stamps[i * 2]!) / 1e6,
-    }));
-  }
-
-  #submit(): void {
-    const gpu = this.#gpu;
-    this.#flushArena();
-    gpu.device.queue.submit([this.#encoder.finish({ label: this.#label })]);
-    gpu.counters.submissions++;
   }
 
   #arenaFor(size: number): { buffer: GPUBuffer; data: Uint8Array<ArrayBuffer>; used: number } {

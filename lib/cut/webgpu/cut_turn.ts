@@ -1,0 +1,108 @@
+/**
+ * A frame's turn in a stream whose frames overlap: its cut is given to the device before that of
+ * the frame before it is known.
+ *
+ * The device has the last frame's basis and tree in any case, so the pass can follow at once. What
+ * the host finds out about the last frame later (a certificate that fails, a basis that is too
+ * small even when renewed, a tree too large for the device) changes the start: then the pass is
+ * given up and the frame cut again, so that the results are those of frames one after the other.
+ *
+ * @module
+ */
+import type { Walk } from "../../walk/walk.ts";
+import { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
+import { type CutResult, type CutSettings, type CutState, needsExact } from "../cut_frame.ts";
+import { cutWalk } from "../cut_walk.ts";
+import { cheaperPower, expectedVectors } from "../power.ts";
+import type { PassChain } from "./cut_on_device.ts";
+import type { Pass } from "./pass.ts";
+import { MAX_LEAVES } from "./recursion.ts";
+
+/** The pass that left on the device the very tree of a state. */
+const passes = new WeakMap<CutState, Pass>();
+
+/** One frame's cut, in the order of frames. */
+export class CutTurn implements PassChain {
+  /** Its pass, where it was submitted ahead and not yet taken. */
+  #ahead: Pass | undefined;
+  /** What that pass follows. */
+  #follows: Pass | undefined;
+  /** The pass that the next frame's may follow. */
+  #running: Pass | undefined;
+  #verdict: "kept" | "discarded" | undefined;
+  readonly #started = Promise.withResolvers<void>();
+
+  private constructor(private readonly walk: Walk, private readonly settings: CutSettings) {}
+
+  /**
+   * Takes up a frame; its pass is submitted at once where it can follow that of `before`.
+   *
+   * @param before the last frame's turn; absent where this frame starts from nothing.
+   */
+  static async begin(walk: Walk, settings: CutSettings, before?: CutTurn): Promise<CutTurn> {
+    if (before) await before.#started.promise;
+    const turn = new CutTurn(walk, settings);
+    const last = before && before.#running;
+    if (last && walk instanceof WebGpuWalk && appliesPower(settings, walk.n, last.rank)) {
+      turn.#ahead = last.next(walk, settings);
+      turn.#follows = last;
+    }
+    return turn;
+  }
+
+  /** Cuts the frame; `last` is the state that the frame before it left. */
+  async cut(last: CutState | undefined): Promise<CutResult> {
+    // A cold frame leaves nothing that a pass can follow: it is read back several times.
+    if (!last?.basis) this.#started.resolve();
+    try {
+      const result = await cutWalk(this.walk, this.settings, last, this);
+      if (this.#verdict === undefined) return result;
+      const { segmentation } = result;
+      const stats = { ...segmentation.stats, ahead: this.#verdict };
+      return { ...result, segmentation: { ...segmentation, stats } };
+    } finally {
+      this.#started.resolve();
+      this.#running?.releaseTree();
+      this.#running = undefined;
+      this.drop();
+    }
+  }
+
+  /** Gives up the pass that was submitted ahead; for a frame that is not cut after all. */
+  drop(): void {
+    if (!this.#ahead) return;
+    this.#ahead.discard();
+    this.#ahead = undefined;
+    this.#verdict = "discarded";
+  }
+
+  take(walk: WebGpuWalk, last: CutState): Pass | undefined {
+    const pass = this.#ahead;
+    if (!pass || pass.walk !== walk || passes.get(last) !== this.#follows) {
+      this.drop();
+      return undefined;
+    }
+    this.#ahead = undefined;
+    this.#verdict = "kept";
+    return pass;
+  }
+
+  running(pass: Pass): void {
+    this.#running = pass;
+    this.#started.resolve();
+  }
+
+  kept(pass: Pass, state: CutState): void {
+    passes.set(state, pass);
+  }
+}
+
+/** Whether P is applied, not P^k formed, however many leaves the last frame turns out to have. */
+function appliesPower(settings: CutSettings, n: number, rank: number): boolean {
+  const { steps, power } = settings;
+  if (steps === 1 || needsExact(settings)) return !needsExact(settings);
+  if (power) return power === "apply";
+  return [1, MAX_LEAVES].every((leaves) =>
+    cheaperPower(n, steps, expectedVectors(n, { rank, leaves })) === "apply"
+  );
+}

@@ -1,0 +1,131 @@
+/**
+ * A pass of the device over a frame: submitted by itself, so that the next frame's can follow it
+ * before it is known how it came out.
+ *
+ * @module
+ */
+import { takeColumns } from "../../walk/block.ts";
+import type { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
+import type { CutSettings } from "../cut_frame.ts";
+import {
+  type DeviceTree,
+  type HeldBuffers,
+  type HeldTables,
+  MAX_LEAVES,
+  type Recursion,
+  type RecursionStart,
+  releaseHeld,
+  type ResidentBasis,
+  submitRecursion,
+} from "./recursion.ts";
+import { basisLike, keepBasis, residentBasis } from "./resident_basis.ts";
+
+/** How a pass came out. */
+export interface Outcome {
+  readonly tree: DeviceTree;
+  readonly traceShare: number;
+  /** The basis it ended with. */
+  readonly basis: Float32Array<ArrayBuffer>;
+  /** Products that it took beside the certificate. */
+  readonly applications: number;
+}
+
+/** What a pass starts from. */
+interface PassStart {
+  readonly held: HeldTables | undefined;
+  /** Renew the basis even where it holds enough of the trace. */
+  readonly renew?: boolean;
+  /** Keep its tree on the device, so that a pass can follow it. */
+  readonly keep?: boolean;
+}
+
+/** A pass that the device was given. */
+export class Pass {
+  readonly #recursion: Recursion;
+  /** The tree for a next pass, until it is given back. */
+  #held: HeldBuffers | undefined;
+
+  private constructor(
+    readonly walk: WebGpuWalk,
+    private readonly settings: CutSettings,
+    private readonly onDevice: ResidentBasis,
+    start: RecursionStart & { readonly renew?: boolean },
+  ) {
+    const { maxSegments, minPart, stop, steps, thresholds = 0 } = settings;
+    const maxLeaves = maxSegments > 0 ? Math.min(maxSegments, MAX_LEAVES) : MAX_LEAVES;
+    const { renew = false } = start;
+    this.#recursion = submitRecursion(
+      walk,
+      onDevice,
+      { steps, stop, maxLeaves, minPart, thresholds, renew },
+      start,
+    );
+    this.#held = this.#recursion.held;
+  }
+
+  /** A pass with a given basis; nothing where its rank is too large. */
+  static submit(
+    walk: WebGpuWalk,
+    settings: CutSettings,
+    basis: Float32Array<ArrayBuffer>,
+    start: PassStart,
+  ): Pass | undefined {
+    const onDevice = residentBasis(walk, basis);
+    return onDevice && new Pass(walk, settings, onDevice, start);
+  }
+
+  /**
+   * The next frame's pass, from the basis and the tree that this one leaves on the device; nothing
+   * where the tree was not kept, or is given back.
+   */
+  next(walk: WebGpuWalk, settings: CutSettings): Pass | undefined {
+    const held = this.#held;
+    if (!held) return undefined;
+    const own = basisLike(walk.gpu, this.onDevice);
+    return new Pass(walk, settings, own, { held, copied: this.onDevice, keep: true });
+  }
+
+  /** Rank of its basis. */
+  get rank(): number {
+    return this.onDevice.rank;
+  }
+
+  /**
+   * Reads back how it came out, by one `mapAsync`; not twice.
+   *
+   * @param before the basis that it began with.
+   */
+  async outcome(before: Float32Array<ArrayBuffer>): Promise<Outcome> {
+    const { walk, settings: { steps, maxSegments }, onDevice } = this;
+    keepBasis(walk.gpu, before, onDevice);
+    const tree = await this.#recursion.tree();
+    const columns = onDevice.rank + onDevice.probes;
+    let basis = before;
+    if (tree.renewed) {
+      basis = takeColumns(tree.renewed, walk.n, onDevice.width, 0, onDevice.rank);
+      keepBasis(walk.gpu, basis, onDevice);
+    }
+    // Leaves that ran out are no lack where the caller bounds them.
+    const bounded = maxSegments > 0 && maxSegments <= MAX_LEAVES && tree.leaves === maxSegments;
+    const root = tree.nodes[0]!;
+    return {
+      tree: { ...tree, overflow: tree.overflow && !bounded },
+      traceShare: root.held / root.loops,
+      basis,
+      applications: steps * columns * (tree.renewed ? 3 : 1),
+    };
+  }
+
+  /** Gives back the tree that it kept for a next pass. */
+  releaseTree(): void {
+    if (this.#held) releaseHeld(this.walk.gpu, this.#held);
+    this.#held = undefined;
+  }
+
+  /** Gives up a pass that followed another one; its outcome is never read. */
+  discard(): void {
+    this.#recursion.discard();
+    this.releaseTree();
+    this.walk.gpu.pool.release(this.onDevice.buffer);
+  }
+}

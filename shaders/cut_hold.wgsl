@@ -1,0 +1,28 @@
+// The tree as the next frame's kernels take it up: the leaves below each node, which are
+// numbered from left to right, its size, whether it was split, and its depth. Entries
+// beyond the tree's nodes are of no node: they share nothing with any segment.
+//
+// Bindings: 17 state; 18 tree; 37 nodes as they are held [128].
+// Workgroup: 128 threads, a node each. Dispatch: 1. Cost: nodes² reads of the tree.
+
+@group(0) @binding(17) var<storage, read> state: State;
+@group(0) @binding(18) var<storage, read> tree: array<Node>;
+@group(0) @binding(37) var<storage, read_write> keptNodes: array<HeldNode>;
+
+@compute @workgroup_size(128)
+fn main(@builtin(local_invocation_index) thread: u32) {
+  var held = HeldNode(0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u);
+  if (thread < state.nodes) {
+    let begin = tree[thread].begin;
+    let size = tree[thread].size;
+    for (var i = 0u; i < state.nodes; i++) {
+      if (tree[i].child != 0u) { continue; }
+      held.low += u32(tree[i].begin < begin);
+      held.high += u32(tree[i].begin < begin + size);
+    }
+    held.size = size;
+    held.split = u32(tree[thread].child != 0u);
+    held.depth = tree[thread].depth;
+  }
+  keptNodes[thread] = held;
+}

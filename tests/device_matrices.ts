@@ -1,0 +1,73 @@
+/**
+ * Walks for tests of the cut on a device.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import { releaseBasis } from "../lib/cut/webgpu/cut_on_device.ts";
+import { uniform } from "../lib/random.ts";
+import { openGpu } from "../lib/walk/webgpu/device.ts";
+import {
+  createWebGpuWalkDevice,
+  type WebGpuWalkDevice,
+  type WebGpuWalkOptions,
+} from "../lib/walk/webgpu/walk_device.ts";
+
+/** A fresh seed a run; failures name it. */
+export function newSeed(): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0]! >>> 1;
+}
+
+/** Runs a test with a device that is closed after, and checks that nothing was left in use. */
+export async function withDevice(
+  body: (device: WebGpuWalkDevice) => Promise<void>,
+  options: WebGpuWalkOptions = { precision: "f32" },
+): Promise<void> {
+  const gpu = await openGpu();
+  assert(gpu, "no WebGPU adapter: install mesa-vulkan-drivers");
+  const device = await createWebGpuWalkDevice(gpu, options);
+  try {
+    await body(device);
+    releaseBasis(gpu);
+    assertEquals(gpu.pool.inUse, 0, "buffers still in use");
+  } finally {
+    await device.close();
+  }
+}
+
+/** Groups of very different size and tightness in pairs of pairs, so that the tree has several levels. */
+export function blockWalk(n: number, groups: number, seed: number): Float32Array<ArrayBuffer> {
+  const next = uniform(seed);
+  const group = Array.from({ length: n }, () => Math.floor(groups * next() ** 1.5));
+  const near = Array.from({ length: groups * groups }, (_, at) => {
+    const [a, b] = [Math.floor(at / groups), at % groups];
+    if (a === b) return 1 + 3 * next();
+    return (a >> 1 === b >> 1 ? 0.08 : 0.01) * (0.5 + next());
+  });
+  const matrix = new Float32Array(n * n);
+  for (let i = 0; i < n; i++) {
+    let sum = 0;
+    for (let j = 0; j < n; j++) {
+      sum += matrix[i * n + j] = near[group[i]! * groups + group[j]!]! * (0.7 + 0.6 * next());
+    }
+    for (let j = 0; j < n; j++) matrix[i * n + j]! /= sum;
+  }
+  return matrix;
+}
+
+/** The next frame's walk: entries change by up to `noise`, rows sum to 1 again. */
+export function disturbed(
+  matrix: Float32Array,
+  n: number,
+  noise: number,
+  seed: number,
+): Float32Array<ArrayBuffer> {
+  const next = uniform(seed);
+  const out = Float32Array.from(matrix, (v) => v * (1 + noise * (2 * next() - 1)));
+  for (let i = 0; i < n; i++) {
+    const row = out.subarray(i * n, (i + 1) * n);
+    const sum = row.reduce((a, b) => a + b, 0);
+    row.forEach((v, j) => row[j] = v / sum);
+  }
+  return out;
+}
