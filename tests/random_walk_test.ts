@@ -1,6 +1,7 @@
-import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import { globalMinCut } from "../lib/cut/min_cut.ts";
 import { RandomWalkSolver } from "../lib/cut/random_walk.ts";
+import { AppliedSource, FormedSource } from "../lib/cut/segment_walk.ts";
 import {
   denseFlow,
   denseNcut,
@@ -11,10 +12,15 @@ import {
   stoerWagner,
   submatrix,
 } from "./reference/dense.ts";
+import { createCpuWalkDevice } from "../lib/walk/cpu/walk_device.ts";
+import { PlainWalk } from "./reference/plain_walk.ts";
 import { freshSeed, randomSegments, randomWalkMatrix } from "./reference/graphs.ts";
 
-Deno.test("RandomWalkSolver finds the second eigenvector and the best NCut of the walk, k = 1 … 5", async () => {
+const formed = (matrix: Float32Array, n: number) => new RandomWalkSolver(new FormedSource(matrix, n));
+
+Deno.test("RandomWalkSolver finds the second eigenvector and the best NCut of the walk, k = 1 … 5, P^k formed or applied", async () => {
   const seed = freshSeed();
+  const device = await createCpuWalkDevice();
   let held = 0;
   for (let round = 0; round < 40; round++) {
     const n = 6 + (seed + 17 * round) % 50;
@@ -22,39 +28,51 @@ Deno.test("RandomWalkSolver finds the second eigenvector and the best NCut of th
     // "noise" has complex second eigenvalues, which have no real eigenvector to find.
     const p = randomWalkMatrix(n, seed + round, round % 2 ? "points" : "blocks");
     const power = densePower(Float64Array.from(p), n, k);
-    const solver = new RandomWalkSolver(Float32Array.from(power), n);
     const segments = randomSegments(n, 1 + round % 3, seed + round);
-    const proposals = await solver.propose(segments.map((nodes) => ({ nodes })));
-    proposals.forEach((proposal, s) => {
-      const nodes = segments[s]!;
-      const m = nodes.length;
-      if (m < 2) return;
-      const message = `seed ${seed}, round ${round}, k ${k}, segment ${s} of ${m}`;
-      const inner = submatrix(power, n, nodes);
-      const { flow, second, value } = denseFlow(inner, m);
-      const d = rowSums(inner, m);
-      const walk = inner.map((v, at) => v / d[Math.floor(at / m)]!);
-      const residual = rowSums(walk.map((v, at) => v * second[at % m]!), m)
-        .reduce((sum, v, i) => sum + (v - value * second[i]!) ** 2, 0);
-      assertAlmostEquals(proposal.total, denseTotal(flow, m), 1e-3 * m, `${message}: T`);
-      const places = new Map(Array.from(nodes, (node, i) => [node, i]));
-      const left = new Set(Array.from(proposal.left, (node) => places.get(node)!));
-      assertAlmostEquals(proposal.ncut, denseNcut(flow, m, left), 1e-3, `${message}: its own NCut`);
-      // The reference has no real second eigenvector either where its own residual says so.
-      if (Math.sqrt(residual) > 1e-9) return;
-      held++;
-      assert(proposal.residual <= 1e-4, `${message}: residual ${proposal.residual}`);
-      assertAlmostEquals(
-        proposal.theta,
-        value,
-        1e-3,
-        `${message}: θ ${proposal.theta}, reference ${value}, residual ${proposal.residual}`,
+    const walk = await device.fromDense(p, n);
+    const sources = [
+      new FormedSource(Float32Array.from(power), n),
+      await AppliedSource.create(walk, k),
+    ];
+    for (const [source, kind] of sources.map((source, i) => [source, ["formed", "applied"][i]] as const)) {
+      const proposals = await new RandomWalkSolver(source).propose(segments.map((nodes) => ({ nodes })));
+      assert(
+        source.applications < 2000 * k,
+        `seed ${seed}, round ${round}, ${kind}: ${source.applications} products`,
       );
-      const best = denseSweep(flow, m, second).ncut;
-      assert(proposal.ncut <= 1.001 * best + 5e-6, `${message}: NCut ${proposal.ncut}, reference ${best}`);
-    });
+      proposals.forEach((proposal, s) => {
+        const nodes = segments[s]!;
+        const m = nodes.length;
+        if (m < 2) return;
+        const message = `seed ${seed}, round ${round}, k ${k}, ${kind}, segment ${s} of ${m}`;
+        const inner = submatrix(power, n, nodes);
+        const { flow, second, value } = denseFlow(inner, m);
+        const d = rowSums(inner, m);
+        const inside = inner.map((v, at) => v / d[Math.floor(at / m)]!);
+        const residual = rowSums(inside.map((v, at) => v * second[at % m]!), m)
+          .reduce((sum, v, i) => sum + (v - value * second[i]!) ** 2, 0);
+        assertAlmostEquals(proposal.total, denseTotal(flow, m), 1e-3 * m, `${message}: T`);
+        const places = new Map(Array.from(nodes, (node, i) => [node, i]));
+        const left = new Set(Array.from(proposal.left, (node) => places.get(node)!));
+        assertAlmostEquals(proposal.ncut, denseNcut(flow, m, left), 1e-3, `${message}: its own NCut`);
+        // The reference has no real second eigenvector either where its own residual says so.
+        if (Math.sqrt(residual) > 1e-9) return;
+        held++;
+        assert(proposal.residual <= 1e-4, `${message}: residual ${proposal.residual}`);
+        assertAlmostEquals(
+          proposal.theta,
+          value,
+          1e-3,
+          `${message}: θ ${proposal.theta}, reference ${value}, residual ${proposal.residual}`,
+        );
+        const best = denseSweep(flow, m, second).ncut;
+        assert(proposal.ncut <= 1.001 * best + 5e-6, `${message}: NCut ${proposal.ncut}, reference ${best}`);
+      });
+    }
+    walk.release();
   }
-  assert(held >= 40, `seed ${seed}: ${held} segments with a real second eigenvector`);
+  await device.close();
+  assert(held >= 80, `seed ${seed}: ${held} segments with a real second eigenvector`);
 });
 
 Deno.test("RandomWalkSolver splits walks that are not connected, and survives rows that leave", async () => {
@@ -62,7 +80,7 @@ Deno.test("RandomWalkSolver splits walks that are not connected, and survives ro
   const p = new Float32Array(n * n);
   for (let i = 0; i < n; i++) for (let j = 0; j < n; j++) if (i % 2 === j % 2) p[i * n + j] = 1 / 6;
   const all = Uint32Array.from({ length: n }, (_, i) => i);
-  const [proposal] = await new RandomWalkSolver(p, n).propose([{ nodes: all }]);
+  const [proposal] = await formed(p, n).propose([{ nodes: all }]);
   assert(proposal!.ncut < 1e-5, `${proposal!.ncut}`);
   assertEquals(new Set(Array.from(proposal!.left, (i) => i % 2)).size, 1);
   // Node 0 goes to 1 and nowhere else; without 1 nothing of its row is left.
@@ -76,7 +94,7 @@ Deno.test("RandomWalkSolver splits walks that are not connected, and survives ro
       Uint32Array.of(0, 1, 5),
     ]
   ) {
-    const [found] = await new RandomWalkSolver(chain, n).propose([{ nodes }]);
+    const [found] = await formed(chain, n).propose([{ nodes }]);
     assertEquals(found!.left.length + found!.right.length, nodes.length);
     if (nodes.length > 1) assert(found!.ncut >= 0 && found!.left.length > 0 && found!.right.length > 0);
   }
@@ -85,15 +103,53 @@ Deno.test("RandomWalkSolver splits walks that are not connected, and survives ro
 Deno.test("RandomWalkSolver.weights() is the flow whose T and least degree it reports", async () => {
   const seed = freshSeed();
   const n = 30;
-  const solver = new RandomWalkSolver(randomWalkMatrix(n, seed, "points"), n);
+  const p = randomWalkMatrix(n, seed, "points");
+  const device = await createCpuWalkDevice();
+  const walk = await device.fromDense(p, n);
+  const square = Float32Array.from(densePower(Float64Array.from(p), n, 2));
+  const solvers = [formed(square, n), new RandomWalkSolver(await AppliedSource.create(walk, 2))];
   for (const nodes of randomSegments(n, 3, seed)) {
-    const [proposal] = await solver.propose([{ nodes }]);
     const m = nodes.length;
     if (m < 2) continue;
-    const w = Float64Array.from(await solver.weights(nodes));
-    assertAlmostEquals(denseTotal(w, m), proposal!.total, 1e-6 * m, `seed ${seed}`);
-    const least = Math.min(...rowSums(w, m).map((d, i) => d - w[i * m + i]!));
-    assertAlmostEquals(least, proposal!.leastDegree!, 1e-6, `seed ${seed}`);
-    assertAlmostEquals(globalMinCut(w, m).value, stoerWagner(w, m), 1e-9, `seed ${seed}`);
+    const flows: Float64Array[] = [];
+    for (const solver of solvers) {
+      const [proposal] = await solver.propose([{ nodes }]);
+      const w = Float64Array.from(await solver.weights(nodes));
+      assertAlmostEquals(denseTotal(w, m), proposal!.total, 1e-6 * m, `seed ${seed}`);
+      const least = Math.min(...rowSums(w, m).map((d, i) => d - w[i * m + i]!));
+      assertAlmostEquals(least, proposal!.leastDegree!, 1e-6, `seed ${seed}`);
+      assertAlmostEquals(globalMinCut(w, m).value, stoerWagner(w, m), 1e-9, `seed ${seed}`);
+      flows.push(w);
+    }
+    flows[0]!.forEach((v, at) => assertAlmostEquals(flows[1]![at]!, v, 1e-3, `seed ${seed}, at ${at}`));
   }
+  walk.release();
+  await device.close();
+});
+
+Deno.test("AppliedSource multiplies the segments of a level together", async () => {
+  const seed = freshSeed();
+  const n = 40;
+  const widths: number[] = [];
+  const walk = new PlainWalk(randomWalkMatrix(n, seed, "points"), n);
+  const products = walk.products.bind(walk);
+  walk.products = (list) => {
+    widths.push(list.reduce((sum, { columns }) => sum + columns, 0));
+    return products(list);
+  };
+  const source = await AppliedSource.create(walk, 2);
+  assertEquals([widths, source.applications], [[n], 2 * n]);
+  const segments = randomSegments(n, 4, seed).filter((nodes) => nodes.length > 3);
+  await new RandomWalkSolver(source).propose(segments.map((nodes) => ({ nodes })));
+  assertEquals(widths[1], segments.length, `seed ${seed}: the first product of all segments`);
+  assertEquals(source.applications, 2 * widths.reduce((a, b) => a + b), `seed ${seed}`);
+});
+
+Deno.test("AppliedSource fails for all segments where a product fails", async () => {
+  const n = 12;
+  const walk = new PlainWalk(randomWalkMatrix(n, 1, "points"), n);
+  const source = await AppliedSource.create(walk, 2);
+  walk.products = () => Promise.reject(new RangeError("no device"));
+  const segments = [0, 6].map((from) => ({ nodes: Uint32Array.from({ length: 6 }, (_, i) => from + i) }));
+  await assertRejects(() => new RandomWalkSolver(source).propose(segments), RangeError, "no device");
 });

@@ -214,16 +214,7 @@ export class WalkGram implements Adjacency {
    */
   static async create(walk: Walk, steps: number, kind: "dot" | "cosine"): Promise<WalkGram> {
     const { n } = walk;
-    const loops = new Float64Array(n);
-    for (let from = 0; from < n; from += UNITS) {
-      const columns = Math.min(UNITS, n - from);
-      const block = new Float32Array(n * columns);
-      for (let c = 0; c < columns; c++) block[(from + c) * columns + c] = 1;
-      const [rows] = await walk.products([{ block, columns, word: backward(steps) }]);
-      for (let i = 0; i < n; i++) {
-        for (let c = 0; c < columns; c++) loops[from + c]! += rows![i * columns + c]! ** 2;
-      }
-    }
+    const loops = await loopsOf(walk, backward(steps), (row) => row.reduce((sum, v) => sum + v * v, 0));
     const spent = steps * n;
     const word = backward(steps) + forward(steps);
     if (kind === "dot") return new WalkGram(walk, word, loops, undefined, spent);
@@ -321,8 +312,35 @@ export class WalkGram implements Adjacency {
   }
 }
 
+/**
+ * A number of each row of M, from unit vectors.
+ *
+ * @param word what makes of a unit vector e_i the row M_i, or a column where `of` reads but the i-th entry.
+ * @param of the number, of that vector and i.
+ */
+export async function loopsOf(
+  walk: Walk,
+  word: string,
+  of: (row: Float32Array, own: number) => number,
+): Promise<Float64Array> {
+  const { n } = walk;
+  const loops = new Float64Array(n);
+  const row = new Float32Array(n);
+  for (let from = 0; from < n; from += UNITS) {
+    const columns = Math.min(UNITS, n - from);
+    const block = new Float32Array(n * columns);
+    for (let c = 0; c < columns; c++) block[(from + c) * columns + c] = 1;
+    const [rows] = await walk.products([{ block, columns, word }]);
+    for (let c = 0; c < columns; c++) {
+      for (let i = 0; i < n; i++) row[i] = rows![i * columns + c]!;
+      loops[from + c] = of(row, from + c);
+    }
+  }
+  return loops;
+}
+
 /** Looks for the best prefix of one segment by bounds (see {@linkcode WalkGram.sweep}). */
-class PrefixSearch {
+export class PrefixSearch {
   best: ExactSplit = { ncut: NaN, position: 0, cut: NaN };
   private readonly left: Float64Array;
   private readonly part: Float64Array;

@@ -21,6 +21,7 @@ import { globalMinCut, type SegmentWeights } from "./min_cut.ts";
 import { cheaperPower, expectedVectors, formingProducts, type Power } from "./power.ts";
 import { denseWalk, OperatorSolver } from "./operator.ts";
 import { RandomWalkSolver } from "./random_walk.ts";
+import { AppliedSource, FormedSource } from "./segment_walk.ts";
 import type { CutNode, Segmentation } from "./segmentation.ts";
 import type { Solver } from "./solver.ts";
 import { needsCuts, type StopRule } from "./stop.ts";
@@ -240,7 +241,10 @@ async function exactSolver(
 ): Promise<{ solver: Solver; weights: SegmentWeights; power: Power }> {
   const tried = thresholds === undefined ? {} : { thresholds };
   if (adjacency === "walk") {
-    const solver = new RandomWalkSolver(await denseWalk(walk, steps), walk.n, tried);
+    const source = power === "apply"
+      ? await AppliedSource.create(walk, steps)
+      : new FormedSource(await denseWalk(walk, steps), walk.n);
+    const solver = new RandomWalkSolver(source, tried);
     return { solver, weights: (nodes) => solver.weights(nodes), power };
   }
   const solver = await OperatorSolver.create(walk, { steps, adjacency, power, ...tried });

@@ -17,9 +17,9 @@
  * @module
  */
 import { gaussian } from "../random.ts";
-import { bestSplit } from "./adjacency.ts";
 import { LEAST_THETA, settled } from "./operator.ts";
 import { align, splitProposal, wholeProposal } from "./proposal.ts";
+import type { SegmentWalk, WalkSource } from "./segment_walk.ts";
 import type { Proposal, SegmentNodes, Solver } from "./solver.ts";
 import { allowedPositions, ascending } from "./sweep.ts";
 
@@ -45,14 +45,12 @@ const JUMP = 1e-9;
 /** Finds each segment's cut from the walk that stays inside it. */
 export class RandomWalkSolver implements Solver {
   readonly name = "operator";
-  private spent = 0;
   private readonly tolerance: number;
   private readonly thresholds: number | undefined;
 
-  /** @param matrix M = P^k, `[n, n]` row-major, row-stochastic. */
+  /** @param source M = P^k, row-stochastic. */
   constructor(
-    private readonly matrix: Float32Array,
-    readonly n: number,
+    private readonly source: WalkSource,
     { tolerance = TOLERANCE, thresholds }: { tolerance?: number; thresholds?: number } = {},
   ) {
     this.tolerance = tolerance;
@@ -60,35 +58,53 @@ export class RandomWalkSolver implements Solver {
   }
 
   get applications(): number {
-    return Math.ceil(this.spent);
+    return this.source.applications;
   }
 
-  propose(segments: readonly SegmentNodes[]): Promise<Proposal[]> {
-    return Promise.resolve(segments.map((segment) => this.proposeOne(segment)));
+  async propose(segments: readonly SegmentNodes[]): Promise<Proposal[]> {
+    const walks = this.source.restrict(segments.map(({ nodes }) => nodes));
+    return await Promise.all(
+      segments.map((segment, s) => working(walks[s]!, () => this.proposeOne(segment, walks[s]!))),
+    );
   }
 
   /**
    * W of a segment written out, `[m, m]`, scaled as {@linkcode Proposal.total} is: what the
    * minimum cut needs.
    */
-  weights(nodes: Uint32Array): Promise<Float64Array> {
-    const walk = new InnerWalk(this.matrix, this.n, nodes);
-    const weights = nodes.length > 1 ? walk.nodeWeights(this.leftPerron(walk)) : new Float64Array(1);
-    return Promise.resolve(walk.symmetricFlow(weights));
+  async weights(nodes: Uint32Array): Promise<Float64Array> {
+    const [inside] = this.source.restrict([nodes]);
+    return await working(inside!, async () => {
+      const m = nodes.length;
+      const walk = await InnerWalk.of(inside!);
+      const w = m > 1 ? walk.nodeWeights(await leftPerron(walk)) : new Float64Array(1);
+      const rows = await inside!.entries();
+      // The flow (w_i·M_ij + w_j·M_ji)/2.
+      const out = new Float64Array(m * m);
+      for (let i = 0; i < m; i++) {
+        for (let j = 0; j < m; j++) {
+          out[i * m + j] = (w[i]! * rows[i * m + j]! + w[j]! * rows[j * m + i]!) / 2;
+        }
+      }
+      return out;
+    });
   }
 
-  private proposeOne({ nodes, start, minPart = 1 }: SegmentNodes): Proposal {
+  private async proposeOne(
+    { nodes, start, minPart = 1 }: SegmentNodes,
+    inside: SegmentWalk,
+  ): Promise<Proposal> {
     const m = nodes.length;
     if (m < 2) return wholeProposal(nodes);
-    const walk = new InnerWalk(this.matrix, this.n, nodes);
-    const pi = this.leftPerron(walk);
+    const walk = await InnerWalk.of(inside);
+    const pi = await leftPerron(walk);
     const noise = gaussian(m, m + nodes[0]!);
     const begin = Float64Array.from(start ?? noise);
     if (start) {
       const size = Math.sqrt(dot(begin, begin)) || 1;
       for (let i = 0; i < m; i++) begin[i] = begin[i]! / size + 0.1 * noise[i]! / Math.sqrt(m);
     }
-    const second = slowestMode({
+    const second = await slowestMode({
       apply: (x) => walk.forward(x),
       deflate: (x) => {
         // 1·πᵀ projects on the known pair; taking it away leaves the second eigenvalue first.
@@ -97,20 +113,21 @@ export class RandomWalkSolver implements Solver {
       },
       begin,
       tolerance: this.tolerance,
+      rounding: inside.rounding,
     });
-    this.spend(walk);
 
-    const flow = walk.flow(walk.nodeWeights(pi));
+    const w = walk.nodeWeights(pi);
+    const flow = await walk.flow(w);
     let norm = 0;
     for (let i = 0; i < m; i++) norm += flow.degrees[i]! * second.vector[i]! ** 2;
     const values = Float32Array.from(second.vector, (v) => v / Math.sqrt(norm || 1));
     align(values, start);
     const order = ascending(values);
-    const { position, ncut, cut } = bestSplit({
+    const { position, ncut, cut } = await inside.sweep({
       sorted: order,
       degrees: Float64Array.from(order, (i) => flow.degrees[i]!),
       allowed: allowedPositions(values, order, minPart, this.thresholds),
-    }, flow.inside(order));
+    }, w);
     return splitProposal(nodes, values, order, position, {
       ncut,
       cut,
@@ -120,89 +137,71 @@ export class RandomWalkSolver implements Solver {
       leastDegree: flow.leastDegree,
     });
   }
+}
 
-  /** π of the walk inside, positive, sum 1. */
-  private leftPerron(walk: InnerWalk): Float64Array {
-    const { m } = walk;
-    const { vector } = slowestMode({
-      apply: (x) => walk.backward(x),
-      deflate: () => {},
-      begin: walk.backward(new Float64Array(m).fill(1 / m)),
-      tolerance: PERRON_TOLERANCE,
-    });
-    let sum = 0;
-    for (const v of vector) sum += v;
-    const sign = sum < 0 ? -1 : 1;
-    // What rounding left negative has next to no weight.
-    const pi = vector.map((v) => Math.max(sign * v, JUMP / m * Math.abs(sum)));
-    let whole = 0;
-    for (const v of pi) whole += v;
-    this.spend(walk);
-    return pi.map((v) => v / whole);
-  }
-
-  private spend(walk: InnerWalk): void {
-    this.spent += walk.products * (walk.m / this.n) ** 2;
-    walk.products = 0;
+/** Lets a computation work with a segment's walk, and closes that. */
+async function working<T>(walk: SegmentWalk, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } finally {
+    walk.close();
   }
 }
 
-/** The walk that stays inside a segment, P̃ with its rare jump. */
-class InnerWalk {
-  readonly m: number;
-  products = 0;
-  /** M_S, `[m, m]`. */
-  private readonly rows: Float32Array;
-  /** d: the share of each row that stays inside. A row of which nothing does stays where it is. */
-  private readonly stay: Float64Array;
+/** π of the walk inside, positive, sum 1. */
+async function leftPerron(walk: InnerWalk): Promise<Float64Array> {
+  const { m } = walk;
+  const { vector } = await slowestMode({
+    apply: (x) => walk.backward(x),
+    deflate: () => {},
+    begin: await walk.backward(new Float64Array(m).fill(1 / m)),
+    tolerance: PERRON_TOLERANCE,
+    rounding: walk.rounding,
+  });
+  let sum = 0;
+  for (const v of vector) sum += v;
+  const sign = sum < 0 ? -1 : 1;
+  // What rounding left negative has next to no weight.
+  const pi = vector.map((v) => Math.max(sign * v, JUMP / m * Math.abs(sum)));
+  let whole = 0;
+  for (const v of pi) whole += v;
+  return pi.map((v) => v / whole);
+}
 
-  constructor(matrix: Float32Array, n: number, nodes: Uint32Array) {
-    const m = nodes.length;
-    this.m = m;
-    this.rows = m === n ? matrix : new Float32Array(m * m);
-    this.stay = new Float64Array(m);
-    for (let i = 0; i < m; i++) {
-      const from = nodes[i]! * n;
-      let sum = 0;
-      for (let j = 0; j < m; j++) {
-        const v = matrix[from + nodes[j]!]!;
-        if (m !== n) this.rows[i * m + j] = v;
-        sum += v;
-      }
-      this.stay[i] = sum;
-    }
+/** The walk that stays inside a segment, P̃ with its rare jump. A row of which nothing stays inside stays where it is. */
+class InnerWalk {
+  private constructor(
+    private readonly inside: SegmentWalk,
+    /** d: the share of each row that stays inside. */
+    private readonly stay: Float64Array,
+  ) {}
+
+  static async of(inside: SegmentWalk): Promise<InnerWalk> {
+    return new InnerWalk(inside, await inside.forward(new Float64Array(inside.m).fill(1)));
+  }
+
+  get m(): number {
+    return this.inside.m;
+  }
+
+  get rounding(): number {
+    return this.inside.rounding;
   }
 
   /** P̃·x. */
-  forward(x: Float64Array): Float64Array {
-    const { m, rows, stay } = this;
-    this.products++;
-    let mean = 0;
-    for (let i = 0; i < m; i++) mean += x[i]! / m;
-    return x.map((own, i) => {
-      if (!(stay[i]! > 0)) return (1 - JUMP) * own + JUMP * mean;
-      let sum = 0;
-      for (let j = 0, row = i * m; j < m; j++) sum += rows[row + j]! * x[j]!;
-      return (1 - JUMP) * sum / stay[i]! + JUMP * mean;
-    });
+  async forward(x: Float64Array): Promise<Float64Array> {
+    const { stay } = this;
+    const product = await this.inside.forward(x);
+    const jump = JUMP * meanOf(x);
+    return x.map((own, i) => (1 - JUMP) * (stay[i]! > 0 ? product[i]! / stay[i]! : own) + jump);
   }
 
   /** P̃ᵀ·x. */
-  backward(x: Float64Array): Float64Array {
-    const { m, rows, stay } = this;
-    this.products++;
-    let mean = 0;
-    for (let i = 0; i < m; i++) mean += x[i]! / m;
-    const out = new Float64Array(m).fill(JUMP * mean);
-    for (let i = 0; i < m; i++) {
-      if (!(stay[i]! > 0)) {
-        out[i]! += (1 - JUMP) * x[i]!;
-        continue;
-      }
-      const factor = (1 - JUMP) * x[i]! / stay[i]!;
-      for (let j = 0, row = i * m; j < m; j++) out[j]! += factor * rows[row + j]!;
-    }
-    return out;
+  async backward(x: Float64Array): Promise<Float64Array> {
+    const { stay } = this;
+    const product = await this.inside.backward(x.map((v, i) => stay[i]! > 0 ? v / stay[i]! : 0));
+    const jump = JUMP * meanOf(x);
+    return product.map((v, i) => (1 - JUMP) * (stay[i]! > 0 ? v : v + x[i]!) + jump);
   }
 
   /** w = π/d, scaled to the sum m. */
@@ -213,63 +212,24 @@ class InnerWalk {
     return w.map((v) => v * this.m / sum);
   }
 
-  /** The symmetrised flow (w_i·M_ij + w_j·M_ji)/2 written out. */
-  symmetricFlow(w: Float64Array): Float64Array {
-    const { m, rows } = this;
-    const out = new Float64Array(m * m);
-    for (let i = 0; i < m; i++) {
-      for (let j = 0; j < m; j++) {
-        out[i * m + j] = (w[i]! * rows[i * m + j]! + w[j]! * rows[j * m + i]!) / 2;
-      }
-    }
-    return out;
-  }
-
-  /** Degrees, T and prefix weights of the symmetrised flow, without writing it out. */
-  flow(w: Float64Array): Flow {
-    const { m, rows, stay } = this;
-    const degrees = stay.map((d, i) => w[i]! * d / 2);
-    for (let i = 0; i < m; i++) {
-      const half = w[i]! / 2;
-      for (let j = 0, row = i * m; j < m; j++) degrees[j]! += half * rows[row + j]!;
-    }
-    this.products++;
+  /** Degrees and T of the symmetrised flow, without writing it out. */
+  async flow(w: Float64Array): Promise<Flow> {
+    const { stay, inside: { loops } } = this;
+    const came = await this.inside.backward(w);
+    const degrees = came.map((v, i) => (w[i]! * stay[i]! + v) / 2);
     let whole = 0;
-    let loops = 0;
+    let inLoops = 0;
     let leastDegree = Infinity;
-    for (let i = 0; i < m; i++) {
-      const loop = w[i]! * rows[i * m + i]!;
+    for (let i = 0; i < this.m; i++) {
+      const loop = w[i]! * loops[i]!;
       whole += degrees[i]!;
-      loops += loop;
+      inLoops += loop;
       leastDegree = Math.min(leastDegree, degrees[i]! - loop);
       // A node that nothing comes to or leaves from can be cut off at no cost.
       if (!(degrees[i]! > 0)) degrees[i] = JUMP;
     }
-    return {
-      degrees,
-      total: Math.max(0, (whole - loops) / 2),
-      leastDegree: Math.max(0, leastDegree),
-      inside: (order) => {
-        this.products++;
-        const reach = new Float64Array(m);
-        const chosen = new Float64Array(m);
-        const inside = new Float64Array(m + 1);
-        for (let p = 0; p < m; p++) {
-          const i = order[p]!;
-          const wi = w[i]!;
-          let out = 0;
-          for (let j = 0, row = i * m; j < m; j++) {
-            const v = rows[row + j]!;
-            out += v * chosen[j]!;
-            reach[j]! += wi * v;
-          }
-          // `reach` holds what the chosen nodes send to i, with i's own loop.
-          inside[p + 1] = inside[p]! + wi * out + reach[i]!;
-          chosen[i] = 1;
-        }
-        return inside;
-      },
-    };
+    const total = Math.max(0, (whole - inLoops) / 2);
+    return { degrees, total, leastDegree: Math.max(0, leastDegree) };
   }
 }
 
@@ -277,16 +237,22 @@ interface Flow {
   readonly degrees: Float64Array;
   readonly total: number;
   readonly leastDegree: number;
-  /** Weight inside each prefix of an order, `[m + 1]`. */
-  inside(order: Uint32Array): Float64Array;
+}
+
+function meanOf(x: Float64Array): number {
+  let sum = 0;
+  for (const v of x) sum += v / x.length;
+  return sum;
 }
 
 interface Mode {
-  readonly apply: (x: Float64Array) => Float64Array;
+  readonly apply: (x: Float64Array) => Promise<Float64Array>;
   /** Removes the known part of a vector, in place. */
   readonly deflate: (x: Float64Array) => void;
   readonly begin: Float64Array;
   readonly tolerance: number;
+  /** Relative residual below which there is nothing but rounding. */
+  readonly rounding: number;
 }
 
 /**
@@ -294,11 +260,11 @@ interface Mode {
  * growing basis of residuals (Arnoldi from two directions: one alone may have hardly any
  * part in it). A full basis is reduced to its best vector.
  */
-function slowestMode(
-  { apply, deflate, begin, tolerance }: Mode,
-): { theta: number; vector: Float64Array; residual: number } {
+async function slowestMode(
+  { apply, deflate, begin, tolerance, rounding }: Mode,
+): Promise<{ theta: number; vector: Float64Array; residual: number }> {
   const m = begin.length;
-  let best: ReturnType<typeof slowestMode> = { theta: 0, vector: begin, residual: Infinity };
+  let best: Awaited<ReturnType<typeof slowestMode>> = { theta: 0, vector: begin, residual: Infinity };
   let basis: Float64Array[] = [];
   let images: Float64Array[] = [];
   const fresh = (x: Float64Array): Float64Array | undefined => {
@@ -312,7 +278,7 @@ function slowestMode(
   const other = Float64Array.from(gaussian(m, 3 * m));
   let next = fresh(begin.slice()) ?? fresh(other);
   for (let products = 0; next && products < MOST_PRODUCTS; products++) {
-    const image = apply(next);
+    const image: Float64Array = await apply(next);
     deflate(image);
     basis.push(next);
     images.push(image);
@@ -331,7 +297,11 @@ function slowestMode(
     addTo(r, vector, -theta);
     const residual = Math.sqrt(dot(r, r)) / Math.max(Math.abs(theta), LEAST_THETA);
     if (residual < best.residual || size === 2) best = { theta, vector, residual };
-    if (products >= Math.min(m - 2, FEWEST) && settled(residual, theta, tolerance)) return best;
+    if (
+      products >= Math.min(m - 2, FEWEST) && (residual <= rounding || settled(residual, theta, tolerance))
+    ) {
+      return best;
+    }
     if (size === DEPTH) [basis, images] = [[vector], [bx]];
     next = (products === 0 ? fresh(other) : undefined) ?? fresh(r);
   }
