@@ -104,7 +104,6 @@ Deno.test("walkcut cut refuses a bad matrix or start in one line", () =>
         [`${folder}/good.npy`, "--rows", "adjacency", "--walk-steps", "2"],
         /no meaning with --rows adjacency: 2/,
       ],
-      [[`${folder}/good.npy`, "--adjacency", "walk", "--power", "apply"], /no meaning for --adjacency walk/],
       [await bad("nan", (m) => m[3] = NaN), /entry \(0, 3\) is no finite non-negative number: NaN/],
       [await bad("negative", (m) => m[8] = -1), /entry \(1, 2\) is no finite non-negative number: -1/],
       [await bad("empty", (m) => m.fill(0, 12, 18)), /a row is empty: 2/],
@@ -193,6 +192,24 @@ Deno.test("walkcut cut tells the exact minimum cut of each segment, and counts w
     assertEquals([formed.power, formed.matrix_products, formed.solver], ["form", 2, "operator"]);
     const applied = await run("--walk-steps", "3", "--power", "apply");
     assertEquals([applied.power, applied.matrix_products], ["apply", 0]);
+    const walks = ["form", "apply"].map((power) =>
+      run(
+        "--walk-steps",
+        "3",
+        "--adjacency",
+        "walk",
+        "--power",
+        power,
+        "--max-segments",
+        "2",
+        "--threshold",
+        "1.2",
+      )
+    );
+    const [own, through] = await Promise.all(walks);
+    assertEquals([own!.matrix_products, through!.power, through!.matrix_products], [2, "apply", 0]);
+    assertEquals([own!.segments.length, through!.labels], [2, own!.labels], `seed ${seed}`);
+    assert(through!.operator_applications >= 3 * n, `${through!.operator_applications} products`);
     const bounded = await run("--max-segments", "2", "--min-area", "0.4", "--threshold", "1.9");
     assertEquals(bounded.segments.length, 2);
     for (const { size } of bounded.segments) assert(size >= 0.4 * n - 0.5, `seed ${seed}: ${size}`);

@@ -18,7 +18,7 @@ import type { WalkDevice } from "../walk/walk.ts";
 import { createWebGpuWalkDevice } from "../walk/webgpu/walk_device.ts";
 import { helpText, parseCommand, type Values } from "./command.ts";
 import { cutCommand } from "./options.ts";
-import { checkPower, thresholdsOf } from "./cut_words.ts";
+import { thresholdsOf } from "./cut_words.ts";
 
 /** Largest number of nodes. */
 const MOST_NODES = 16_384;
@@ -62,7 +62,7 @@ export async function cut(args: string[]): Promise<number> {
 
 /** Options that need or exclude each other. */
 function checkTogether(values: CutValues): void {
-  const { stop, threshold, rows, adjacency, power } = values;
+  const { stop, threshold, rows } = values;
   if (stop === "ncut" && threshold === undefined) {
     throw new UsageError({ what: "--stop ncut needs a threshold", advice: "give --threshold T" });
   }
@@ -80,7 +80,6 @@ function checkTogether(values: CutValues): void {
       advice: "the matrix is cut as it is; leave one of them out",
     });
   }
-  checkPower(adjacency, power);
 }
 
 function cutSettings(values: CutValues, n: number): CutSettings {

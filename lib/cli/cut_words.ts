@@ -23,13 +23,3 @@ export function thresholdsOf(value: string | undefined): number | undefined {
     advice: `give exact, or a whole number from 1 to ${MOST}`,
   });
 }
-
-/** @throws {UsageError} where P is to be applied and its entries are needed. */
-export function checkPower(adjacency: string | undefined, power: string | undefined): void {
-  if (adjacency !== "walk" || power !== "apply") return;
-  throw new UsageError({
-    what: "--power apply has no meaning for --adjacency walk",
-    found: "the sweep reads the entries of P^k",
-    advice: "leave --power out",
-  });
-}

@@ -21,7 +21,7 @@ import {
 import { partialName } from "../sink/claim.ts";
 import { openVideo, type SourceOptions, type VideoInfo, type VideoSource } from "../source/mod.ts";
 import { helpText, parseCommand, type Values } from "./command.ts";
-import { checkPower, thresholdsOf } from "./cut_words.ts";
+import { thresholdsOf } from "./cut_words.ts";
 import {
   cannotResume,
   checkpointPath,
@@ -207,7 +207,6 @@ function checkTogether(values: SegmentValues): void {
   }
   if (values.show === "cutout") values.output?.forEach((path) => checkAlpha(path, values["output-format"]));
   thresholdsOf(values.thresholds);
-  checkPower(values.adjacency, values.power);
 }
 
 const ALPHA_EXTENSIONS = ["mov", "webm", "mkv", "png", "gif"];
