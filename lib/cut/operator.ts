@@ -29,14 +29,17 @@ export interface OperatorSettings {
    * multiplies k times. Default `form`: T needs ‖M_i‖², and that costs what forming does.
    */
   readonly power?: Power;
-  /** Largest ‖Bx − θx‖/θ of an eigenvector. Default 3e-5. */
+  /** Largest ‖Bx − θx‖/θ of an eigenvector. Default 1e-5. */
   readonly tolerance?: number;
   /** Thresholds tried between an eigenvector's smallest and largest value; default all |S| − 1. */
   readonly thresholds?: number;
 }
 
-/** Default relative residual: a third of what is promised, so that near neighbours are told apart. */
-const TOLERANCE = 3e-5;
+/**
+ * Default relative residual: a tenth of what is promised, so that near neighbours are told apart, and places of a
+ * cut that are nearly tied. A product or two more than at a third.
+ */
+const TOLERANCE = 1e-5;
 
 /** θ below this counts as this in the relative residual: B's largest eigenvalue is 1, and no such segment is cut. */
 export const LEAST_THETA = 1e-3;
