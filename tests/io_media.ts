@@ -147,3 +147,31 @@ export async function runMain(
   await fed;
   return { code, stdout, stderr: new TextDecoder().decode(stderr) };
 }
+
+/** Samples a second of sound that is compared. */
+export const SOUND_RATE = 48_000;
+
+/**
+ * Seconds by which one sound comes later than another beyond `expected`, to the sample and up to 12 ms, and how
+ * alike they are then.
+ */
+export function lagOf(
+  late: Float32Array,
+  early: Float32Array,
+  expected: number,
+): { lag: number; alike: number } {
+  const [most, base] = [Math.round(0.012 * SOUND_RATE), Math.round(expected * SOUND_RATE)];
+  let best = { lag: NaN, alike: -1 };
+  for (let shift = -most; shift <= most; shift++) {
+    let [product, a, b] = [0, 0, 0];
+    for (let i = most; i < early.length - 2 * most; i += 3) {
+      const [x, y] = [late[i + base + shift] ?? 0, early[i]!];
+      product += x * y;
+      a += x * x;
+      b += y * y;
+    }
+    const alike = product / Math.sqrt(a * b);
+    if (alike > best.alike) best = { lag: shift / SOUND_RATE, alike };
+  }
+  return best;
+}

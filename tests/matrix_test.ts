@@ -9,12 +9,19 @@ import type { SegmentedFrame } from "../lib/segmenter.ts";
 import { openLabelSink, openPictureSink, openRleSink, type Sink } from "../lib/sink/mod.ts";
 import { type Frame, openVideo } from "../lib/source/mod.ts";
 import { uniform } from "../lib/random.ts";
-import { decodeRle, ffmpeg, ffmpegSaying, inFolder, names, runMain } from "./io_media.ts";
+import {
+  decodeRle,
+  ffmpeg,
+  ffmpegSaying,
+  inFolder,
+  lagOf,
+  names,
+  runMain,
+  SOUND_RATE as RATE,
+} from "./io_media.ts";
 
 /** Frames of each input. */
 const FRAMES = 7;
-/** Samples a second of sound that is compared. */
-const RATE = 48_000;
 /** Times that are uneven, in frames. */
 const UNEVEN = "setpts=PTS+floor(N*N/3)/(FRAME_RATE*TB)";
 
@@ -304,27 +311,6 @@ async function decode(path: string, folder: string, sound: boolean): Promise<Dec
     sound: sound ? new Float32Array((await Deno.readFile(pcm)).buffer) : new Float32Array(0),
     description: said.slice(0, said.indexOf("Stream mapping:")),
   };
-}
-
-/**
- * Seconds by which one sound comes later than another beyond `expected`, to the sample and up to 12 ms, and how
- * alike they are then.
- */
-function lagOf(late: Float32Array, early: Float32Array, expected: number): { lag: number; alike: number } {
-  const [most, base] = [Math.round(0.012 * RATE), Math.round(expected * RATE)];
-  let best = { lag: NaN, alike: -1 };
-  for (let shift = -most; shift <= most; shift++) {
-    let [product, a, b] = [0, 0, 0];
-    for (let i = most; i < early.length - 2 * most; i += 3) {
-      const [x, y] = [late[i + base + shift] ?? 0, early[i]!];
-      product += x * y;
-      a += x * x;
-      b += y * y;
-    }
-    const alike = product / Math.sqrt(a * b);
-    if (alike > best.alike) best = { lag: shift / RATE, alike };
-  }
-  return best;
 }
 
 /** Mean distance of two pictures, in levels. */

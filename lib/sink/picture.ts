@@ -82,6 +82,9 @@ export async function openStdoutSink(
 ): Promise<Sink<Picture> | Sink<LabelMap>> {
   const { info, channels = 3 } = options;
   const size = options.size ?? info;
+  if (options.audio !== false && info.audioStreams > 0 && !info.origin && !info.aside) {
+    options.warn?.("the sound of a piped input is not on stdout; give -o FILE too to keep it");
+  }
   switch (format) {
     case "y4m":
       return await openY4m(options);
