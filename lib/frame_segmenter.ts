@@ -6,6 +6,7 @@
 import { openAnyModel } from "./checkpoint/open_model.ts";
 import type { CutSettings, CutState } from "./cut/cut_frame.ts";
 import { cutWalk } from "./cut/cut_walk.ts";
+import { CutTurn } from "./cut/webgpu/cut_turn.ts";
 import { pamr } from "./cut/pamr.ts";
 import { pamrOnDevice } from "./cut/webgpu/pamr.ts";
 import { isPeer, segmentByPeer } from "./cut/peers/segment.ts";
@@ -16,7 +17,7 @@ import type { HeldTree } from "./cut/held_tree.ts";
 import { UsageError } from "./errors.ts";
 import type { AttentionLayer, FeatureNetwork } from "./features/network.ts";
 import { nodeColours } from "./features/node_colours.ts";
-
+import { Flight } from "./flight.ts";
 import { writeDump } from "./sink/dump.ts";
 import type { FrameStats, SegmentedFrame, SegmenterInfo, SegmenterOptions } from "./segmenter.ts";
 import type { Frame } from "./source/frame.ts";
@@ -57,6 +58,10 @@ export class FrameSegmenter {
   /** Id of each cell of the last frame's regions. */
   #lastCells: Uint16Array | undefined;
   #sinceKey = 0;
+  /** What of the snapshot the first part of a frame knows, for the last frame that is done. */
+  #mark: Mark;
+  /** The last frame that was taken up. */
+  #latest: Flight | undefined;
 
   private constructor(
     /** What it runs on and with. */
@@ -73,15 +78,12 @@ export class FrameSegmenter {
       this.#sinceKey = options.from.sinceKey;
       if (options.from.scene) this.#scenes.restore(options.from.scene);
     }
+    this.#mark = { scene: this.#scenes.snapshot(), sinceKey: this.#sinceKey };
   }
 
-  /** What ids need in order to go on after the last frame. */
+  /** What ids need in order to go on after the last frame that is done. */
   snapshot(): SegmenterSnapshot {
-    return {
-      tracker: this.#tracker.snapshot(),
-      scene: this.#scenes.snapshot(),
-      sinceKey: this.#sinceKey,
-    };
+    return { tracker: this.#tracker.snapshot(), ...this.#mark };
   }
 
   /**
@@ -118,6 +120,9 @@ export class FrameSegmenter {
   /**
    * Segments the next frame of the stream.
    *
+   * A call need not wait for the last one's result: on a GPU two frames are then on their way at
+   * once (see {@linkcode Flight}). The results are the same.
+   *
    * @param look shown what lies behind the segments before the walk is released; not with a peer's
    *   method, which has no tree.
    */
@@ -125,15 +130,58 @@ export class FrameSegmenter {
     frame: Frame,
     look?: (detail: FrameDetail) => Promise<void>,
   ): Promise<SegmentedFrame> {
+    const flight = this.#latest = new Flight(this.#latest, this.#overlaps);
+    try {
+      await flight.mayBegin();
+      const begun = await this.#begin(frame, flight);
+      flight.begun();
+      return await this.#finish(begun, flight, look);
+    } finally {
+      flight.done();
+    }
+  }
+
+  /** Whether a frame may be taken up before the last one is done: a peer reads the network's results late. */
+  get #overlaps(): boolean {
+    return this.device.kind === "webgpu" && !isPeer(this.options.method);
+  }
+
+  /** The first part: network and walk, and the cut where it can follow the last frame's. */
+  async #begin(frame: Frame, flight: Flight): Promise<BegunFrame> {
     const clock = new Stopwatch();
     const sceneCut = this.#scenes.startsScene(frame);
-    this.#prepare(sceneCut);
+    const fresh = this.#startsAfresh(sceneCut);
+    if (fresh) this.network.restart?.();
+    const mark = { scene: this.#scenes.snapshot(), sinceKey: this.#sinceKey };
     const { layers, unetEvals } = await this.network.evaluate(frame);
+    flight.fed();
     clock.stop("features");
     const walk = await this.device.walk(layers, this.info.grid, this.network.levelWeights);
     try {
-      clock.stop("walk");
-      const { segmentation, state } = await this.#partition(layers, walk);
+      if (this.#overlaps) {
+        flight.turn = await CutTurn.begin(walk, this.settings, fresh ? undefined : flight.turnBefore);
+      }
+    } catch (error) {
+      walk.release();
+      throw error;
+    }
+    clock.stop("walk");
+    return { frame, clock, walk, layers, unetEvals, sceneCut, fresh, mark };
+  }
+
+  /** The second part: from the cut to labels and ids. */
+  async #finish(
+    begun: BegunFrame,
+    flight: Flight,
+    look?: (detail: FrameDetail) => Promise<void>,
+  ): Promise<SegmentedFrame> {
+    const { frame, clock, walk, layers, unetEvals, sceneCut, fresh, mark } = begun;
+    const { turn } = flight;
+    try {
+      await clock.without(() => flight.mayFinish());
+      if (sceneCut) this.#tracker.newScene();
+      if (fresh) this.#state = this.#lastCells = undefined;
+      const { segmentation, state } = await this.#partition(layers, walk, turn);
       this.#state = state;
       clock.stop("cut");
       const parts = this.#parts(
@@ -152,8 +200,10 @@ export class FrameSegmenter {
       if (state) await look?.({ walk, segmentation, held: state.tree, ids });
       if (this.options.dump !== undefined) await this.#dump(frame, walk, segmentation, parts, ids);
       const stats = frameStats(segmentation, clock.times(), { unetEvals, sceneCut });
+      this.#mark = mark;
       return labelled(frame, pixels, parts.leaves.map((leaf) => nodeOf(segmentation, leaf)), ids, stats);
     } finally {
+      turn?.end();
       walk.release();
     }
   }
@@ -162,8 +212,10 @@ export class FrameSegmenter {
   async #partition(
     layers: readonly AttentionLayer[],
     walk: Walk,
+    turn: CutTurn | undefined,
   ): Promise<{ segmentation: Segmentation; state: CutState | undefined }> {
     const { method, threshold, maxSegments } = this.options;
+    if (turn) return await turn.cut(this.#state);
     if (!isPeer(method)) return await cutWalk(walk, this.settings, this.#state);
     const segmentation = await segmentByPeer(method, layers, walk, this.device, {
       ...(threshold === undefined ? {} : { threshold }),
@@ -191,22 +243,18 @@ export class FrameSegmenter {
       : pamr(frame, pixels);
   }
 
-  /** Frees network and device; no call may follow. */
+  /** Frees network and device once the frames on their way have left; no call may follow. */
   async close(): Promise<void> {
+    if (this.#latest) await this.#latest.left;
     await this.network.close();
     await this.device.close();
   }
 
-  /** Decides what of the last frames this one may start from. */
-  #prepare(sceneCut: boolean): void {
+  /** Whether this frame may start from nothing of the last ones. */
+  #startsAfresh(sceneCut: boolean): boolean {
     const { warmStart = true, keyframe = 0 } = this.options;
     this.#sinceKey = sceneCut || (keyframe > 0 && this.#sinceKey + 1 >= keyframe) ? 0 : this.#sinceKey + 1;
-    if (sceneCut) this.#tracker.newScene();
-    if (!warmStart || this.#sinceKey === 0) {
-      this.#state = undefined;
-      this.#lastCells = undefined;
-      this.network.restart?.();
-    }
+    return !warmStart || this.#sinceKey === 0;
   }
 
   async #dump(
@@ -226,6 +274,22 @@ export class FrameSegmenter {
       segments: ids.map((id, part) => ({ id, node: segmentation.leaves[leaves[part]!]! })),
     });
   }
+}
+
+/** A frame's part of a {@linkcode SegmenterSnapshot} that is known when it is taken up. */
+type Mark = Omit<SegmenterSnapshot, "tracker">;
+
+/** A frame that network and walk are done with. */
+interface BegunFrame {
+  readonly frame: Frame;
+  readonly clock: Stopwatch;
+  readonly walk: Walk;
+  readonly layers: readonly AttentionLayer[];
+  readonly unetEvals: number;
+  readonly sceneCut: boolean;
+  /** Whether it starts from nothing of the last frames. */
+  readonly fresh: boolean;
+  readonly mark: Mark;
 }
 
 /** What is shown as one segment each. */
@@ -331,7 +395,7 @@ function frameStats(
 
 /** Milliseconds by stage. */
 class Stopwatch {
-  readonly #begin = performance.now();
+  #begin = performance.now();
   #last = this.#begin;
   readonly #times = { features: 0, walk: 0, cut: 0, upsample: 0 };
 
@@ -339,6 +403,15 @@ class Stopwatch {
     const now = performance.now();
     this.#times[stage] = now - this.#last;
     this.#last = now;
+  }
+
+  /** Waits for other frames, which counts with no stage. */
+  async without(wait: () => Promise<void>): Promise<void> {
+    const from = performance.now();
+    await wait();
+    const waited = performance.now() - from;
+    this.#begin += waited;
+    this.#last += waited;
   }
 
   times(): FrameStats["ms"] {

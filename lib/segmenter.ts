@@ -121,8 +121,8 @@ export interface SegmenterInfo {
   readonly walkSteps: number;
 }
 
-/** Frames that are worked on at once: one in the worker, one on its way. */
-const DEPTH = 2;
+/** Frames that are worked on at once: one in the worker (on a GPU two), one on its way. */
+const DEPTH = { cpu: 2, webgpu: 3 } as const;
 
 /** A frame's promise as its two ends. */
 type Pending = ReturnType<typeof Promise.withResolvers<SegmentedFrame>>;
@@ -205,7 +205,7 @@ export class Segmenter {
     try {
       for await (const frame of frames) {
         waiting.push(this.#submit(frame));
-        if (waiting.length >= DEPTH) yield await waiting.shift()!;
+        if (waiting.length >= DEPTH[this.info.device]) yield await waiting.shift()!;
       }
     } catch (error) {
       if (this.#failure) throw error;

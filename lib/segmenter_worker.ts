@@ -43,13 +43,16 @@ let segmenter: FrameSegmenter | undefined;
 let interval = Infinity;
 let lastSnapshot = 0;
 let queue = Promise.resolve();
+let delivered = Promise.resolve();
 
-// One message after the other: each frame starts from what the last one left.
+// One message after the other; how far frames overlap is the segmenter's to say.
 scope.onmessage = ({ data }) => {
-  queue = queue.then(() => handle(data)).catch((error) =>
-    scope.postMessage({ kind: "error", error: errorData(error) })
-  );
+  queue = queue.then(() => handle(data)).catch(fail);
 };
+
+function fail(error: unknown): void {
+  scope.postMessage({ kind: "error", error: errorData(error) });
+}
 
 async function handle(message: ToWorker): Promise<void> {
   switch (message.kind) {
@@ -62,16 +65,24 @@ async function handle(message: ToWorker): Promise<void> {
       scope.postMessage({ kind: "ready", info: segmenter.info });
       break;
     case "frame": {
-      const result = await segmenter!.segment(message.frame);
-      const snapshot = snapshotIsDue() ? { snapshot: segmenter!.snapshot() } : {};
-      scope.postMessage(
-        { kind: "labelled", result: { ...result, ...snapshot } },
-        [result.labels.buffer, result.frame.data.buffer],
-      );
+      const result = segmenter!.segment(message.frame).then((labelled): SegmentedFrame => ({
+        ...labelled,
+        ...(snapshotIsDue() ? { snapshot: segmenter!.snapshot() } : {}),
+      }));
+      // Whoever waits for it sees the error, in the order of frames.
+      result.catch(() => {});
+      delivered = delivered.then(async () => {
+        const labelled = await result;
+        scope.postMessage(
+          { kind: "labelled", result: labelled },
+          [labelled.labels.buffer, labelled.frame.data.buffer],
+        );
+      }).catch(fail);
       break;
     }
     case "close":
       await segmenter?.close();
+      await delivered;
       scope.postMessage({ kind: "closed" });
   }
 }

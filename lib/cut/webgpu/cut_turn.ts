@@ -61,15 +61,19 @@ export class CutTurn implements PassChain {
       const stats = { ...segmentation.stats, ahead: this.#verdict };
       return { ...result, segmentation: { ...segmentation, stats } };
     } finally {
-      this.#started.resolve();
-      this.#running?.releaseTree();
-      this.#running = undefined;
-      this.drop();
+      this.end();
     }
   }
 
-  /** Gives up the pass that was submitted ahead; for a frame that is not cut after all. */
-  drop(): void {
+  /** Ends the turn, also of a frame that is not cut after all. */
+  end(): void {
+    this.#started.resolve();
+    this.#discard();
+    if (this.#running) this.#running.releaseTree();
+    this.#running = undefined;
+  }
+
+  #discard(): void {
     if (!this.#ahead) return;
     this.#ahead.discard();
     this.#ahead = undefined;
@@ -79,7 +83,7 @@ export class CutTurn implements PassChain {
   take(walk: WebGpuWalk, last: CutState): Pass | undefined {
     const pass = this.#ahead;
     if (!pass || pass.walk !== walk || passes.get(last) !== this.#follows) {
-      this.drop();
+      this.#discard();
       return undefined;
     }
     this.#ahead = undefined;
