@@ -28,6 +28,7 @@ export function spelledStats(stats: CutStats) {
     rank: stats.rank,
     trace_share: stats.traceShare,
     recertified: stats.recertified,
+    ahead: stats.ahead,
     power: stats.power,
     matrix_products: stats.matrixProducts,
   };
