@@ -5,7 +5,7 @@
  * @module
  */
 import { UsageError } from "../errors.ts";
-import { exifOrientation } from "./exif.ts";
+import { orientationOf, type PictureBytes } from "./exif.ts";
 import { reduce } from "./numbers.ts";
 import type { Rational } from "./frame.ts";
 
@@ -91,7 +91,13 @@ export function pipeArgs(content: Content, fps: Rational | undefined): string[] 
   ];
 }
 
-/** Recognises content by its first bytes: 64 are enough, but for a JPEG's orientation, which may come late. */
+/** A content with its picture's orientation. */
+export async function oriented(content: Content, bytes: PictureBytes): Promise<Content> {
+  const orientation = await orientationOf(content.demuxer, bytes);
+  return orientation > 1 ? { ...content, orientation } : content;
+}
+
+/** Recognises content by its first bytes: 64 are enough. */
 export function sniff(head: Uint8Array<ArrayBuffer>): Content {
   const ascii = String.fromCharCode(...head.subarray(0, 64));
   if (ascii.startsWith("YUV4MPEG2")) return { name: "Y4M", demuxer: "yuv4mpegpipe" };
@@ -102,13 +108,7 @@ export function sniff(head: Uint8Array<ArrayBuffer>): Content {
       : { name: "PNG", demuxer: "png_pipe", picture: true };
   }
   if (ascii.startsWith("\xff\xd8\xff")) {
-    const orientation = exifOrientation(head);
-    return {
-      name: "JPEG",
-      demuxer: "jpeg_pipe",
-      picture: true,
-      ...(orientation > 1 ? { orientation } : {}),
-    };
+    return { name: "JPEG", demuxer: "jpeg_pipe", picture: true };
   }
   if (ascii.startsWith("RIFF") && ascii.slice(8, 12) === "WEBP") {
     return { name: "WebP", demuxer: "webp_pipe", picture: true };
@@ -151,19 +151,33 @@ async function contentOf(path: string): Promise<Content> {
     throw new UsageError({ what: "Cannot read the input", found: `${path} (${textOf(cause)})`, cause });
   }
   try {
-    const head = new Uint8Array(HEAD_BYTES);
-    let filled = 0;
-    for (let n: number | null = 0; n !== null && filled < head.length; filled += n ?? 0) {
-      n = await file.read(head.subarray(filled));
-    }
+    const head = await readUpTo(file, HEAD_BYTES);
+    const filled = head.length;
     if (filled === 0) throw new UsageError({ what: "The input is empty", found: path });
-    const content = sniff(head.subarray(0, filled));
+    const content = sniff(head);
     return content.demuxer === undefined && PICTURE_NAMES.test(path)
       ? { name: "picture", demuxer: "image2", picture: true }
-      : content;
+      : await oriented(content, {
+        size: (await file.stat()).size,
+        async read(offset, length) {
+          if (offset + length <= filled) return head.slice(offset, offset + length);
+          await file.seek(offset, Deno.SeekMode.Start);
+          return await readUpTo(file, length);
+        },
+      });
   } finally {
     file.close();
   }
+}
+
+/** The next bytes of a file; fewer only at its end. */
+async function readUpTo(file: Deno.FsFile, length: number): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(length);
+  let filled = 0;
+  for (let n: number | null = 0; n !== null && filled < length; filled += n ?? 0) {
+    n = await file.read(bytes.subarray(filled));
+  }
+  return bytes.subarray(0, filled);
 }
 
 async function pictureFolder(folder: string): Promise<Input> {

@@ -26,6 +26,7 @@ import {
   frameClock,
   type Input,
   inputArgs,
+  oriented,
   pipeArgs,
   sniff,
 } from "./input.ts";
@@ -74,6 +75,8 @@ interface Window {
 }
 
 const DEFAULT_FPS: Rational = { num: 25, den: 1 };
+/** Bytes of a picture on a pipe that are waited for, where its orientation comes last. */
+const PICTURE_BYTES = 1 << 26;
 /** Bytes of a pipe's head that ffmpeg is shown to describe it. */
 const HEAD_BYTES = 1 << 16;
 
@@ -214,7 +217,12 @@ async function openPipe(
   const asked = options.inputFormat;
   const content: Content = asked === "y4m" || asked === "nut"
     ? { name: asked.toUpperCase(), demuxer: asked === "y4m" ? "yuv4mpegpipe" : "nut" }
-    : sniff(head);
+    : await oriented(sniff(head), {
+      read: async (offset, length) =>
+        offset + length > PICTURE_BYTES
+          ? new Uint8Array(0)
+          : (await reader.peek(offset + length)).slice(offset, offset + length),
+    });
   const jpeg = content.demuxer === "jpeg_pipe" ? new JpegGuard() : undefined;
   const guard = content.demuxer === "yuv4mpegpipe" ? new Y4mGuard() : jpeg;
   if (guard instanceof Y4mGuard) Y4mGuard.checkHeader(head);
