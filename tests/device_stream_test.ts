@@ -3,6 +3,7 @@ import type { CutResult, CutSettings, CutState } from "../lib/cut/cut_frame.ts";
 import { cutWalk } from "../lib/cut/cut_walk.ts";
 import { cutOnDevice, heldTables } from "../lib/cut/webgpu/cut_on_device.ts";
 import { CutTurn } from "../lib/cut/webgpu/cut_turn.ts";
+import { formingProducts } from "../lib/cut/power.ts";
 import { dispatchesOf, releaseHeld, submitRecursion } from "../lib/cut/webgpu/recursion.ts";
 import { residentBasis } from "../lib/cut/webgpu/resident_basis.ts";
 import type { Gpu } from "../lib/walk/webgpu/device.ts";
@@ -118,8 +119,15 @@ Deno.test("cut_hold leaves on the device the tables that heldTables() makes of t
 Deno.test("CutTurn has the next frame's walk and cut submitted before a frame's readback is done, once a warm frame", async () => {
   const seed = newSeed();
   const n = 333;
-  for (const steps of [1, 2]) {
-    const settings = { ...SETTINGS, steps };
+  for (const [steps, power] of [[1, "apply"], [2, "apply"], [3, "form"]] as const) {
+    const settings = { ...SETTINGS, steps, power };
+    // Forming takes a submission of its own, and leaves k = 1.
+    const forms = power === "form";
+    const own = forms ? 1 : steps;
+    const upload = "submit upload of the walk";
+    const meanwhile = forms
+      ? [upload, "map cut", `submit walk to the power ${steps}`, "submit cut", "mapped cut"]
+      : ["map cut", upload, "submit cut", "mapped cut"];
     const frames = [blockWalk(n, 9, seed)];
     while (frames.length < 6) frames.push(disturbed(frames.at(-1)!, n, 0.03, seed + frames.length));
     await withDevice(async (device) => {
@@ -132,20 +140,17 @@ Deno.test("CutTurn has the next frame's walk and cut submitted before a frame's 
         assertEquals(segmentation.scores, other.segmentation.scores, message);
         assertEquals(segmentation.tree, other.segmentation.tree, message);
         assertEquals(state.basis, other.state.basis, message);
-        const { ahead, ...stats } = segmentation.stats;
+        const { ahead: verdict, ...stats } = segmentation.stats;
         assertEquals(stats, other.segmentation.stats, message);
         // The first two have nothing that a pass could follow.
-        if (i < 2) return assertEquals(ahead, undefined, message);
+        if (i < 2) return assertEquals(verdict, undefined, message);
         const undisturbed = expected[i - 1]!.segmentation.stats.recertified === 0;
-        assertEquals(ahead, undisturbed ? "kept" : "discarded", message);
+        assertEquals(verdict, undisturbed ? "kept" : "discarded", message);
         if (!undisturbed || stats.recertified > 0) return;
         const last = i === frames.length - 1;
-        assertEquals(
-          events[i],
-          ["map cut", ...(last ? [] : ["submit upload of the walk", "submit cut"]), "mapped cut"],
-          message,
-        );
-        assertEquals(dispatches[i], last ? 0 : dispatchesOf(steps, true, true), message);
+        assertEquals(events[i], last ? ["map cut", "mapped cut"] : meanwhile, message);
+        const forming = forms ? formingProducts(steps) : 0;
+        assertEquals(dispatches[i], last ? 0 : dispatchesOf(own, true, true) + forming, message);
       });
       const kept = results.filter(({ segmentation: { stats } }) => stats.ahead === "kept").length;
       assert(kept >= 2, `${kept} of ${frames.length} frames were cut ahead, k ${steps}, seed ${seed}`);

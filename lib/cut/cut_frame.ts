@@ -77,12 +77,15 @@ export function cutFrame(walk: Walk, settings: CutSettings, last?: CutState): Pr
  *
  * Exact products with `dot` and `cosine` need ‖M_i‖² of every node, for which applying costs
  * k·N products, more than forming does; so there `apply` is taken only where it is asked for.
+ *
+ * @param form forms P^k, which is released here.
  */
 export async function withPower(
   walk: Walk,
   settings: CutSettings,
   last: CutState | undefined,
   cut: (walk: Walk, settings: CutSettings) => Promise<CutResult>,
+  form: (k: number) => Promise<Walk> = (k) => walk.power(k),
 ): Promise<CutResult> {
   const { steps, power } = settings;
   if (steps === 1) return await cut(walk, settings);
@@ -91,7 +94,7 @@ export async function withPower(
   const exact = needsExact(settings) || last?.exact === true && settings.solver !== "factor";
   const chosen = power ?? (exact ? "apply" : cheaperPower(walk.n, steps, expectedVectors(walk.n, held)));
   if (chosen === "apply") return await cut(walk, settings);
-  const formed = await walk.power(steps);
+  const formed = await form(steps);
   try {
     const result = await cut(formed, { ...settings, steps: 1 });
     const { segmentation } = result;

@@ -22,5 +22,5 @@ export function cutWalk(
   return withPower(walk, settings, last, async (m, own) => {
     const onDevice = m instanceof WebGpuWalk ? await cutOnDevice(m, own, last, chain) : undefined;
     return onDevice ?? await cutFrame(m, own, last);
-  });
+  }, (k) => chain?.formed() ?? walk.power(k));
 }

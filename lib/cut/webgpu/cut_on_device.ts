@@ -8,6 +8,7 @@
  */
 import { takeColumns } from "../../walk/block.ts";
 import { forward, Tally } from "../../walk/tally.ts";
+import type { Walk } from "../../walk/walk.ts";
 import type { StageTime } from "../../walk/webgpu/recorder.ts";
 import type { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
 import { judge } from "../certify.ts";
@@ -47,6 +48,8 @@ const LEAST_MISSING = 1e-3;
 
 /** What links a frame's cut with those of the frames next to it, where they are under way as well. */
 export interface PassChain {
+  /** P^k where it was formed ahead; whoever asks releases it. */
+  formed(): Promise<Walk> | undefined;
   /** The pass that was submitted ahead of the last frame's outcome, if it starts from what that left. */
   take(walk: WebGpuWalk, last: CutState): Pass | undefined;
   /** Told of the pass that the next frame's may follow, once its outcome is asked for. */

@@ -13,7 +13,7 @@ import type { Walk } from "../../walk/walk.ts";
 import { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
 import { type CutResult, type CutSettings, type CutState, needsExact } from "../cut_frame.ts";
 import { cutWalk } from "../cut_walk.ts";
-import { cheaperPower, expectedVectors } from "../power.ts";
+import { cheaperPower, expectedVectors, type Power } from "../power.ts";
 import type { PassChain } from "./cut_on_device.ts";
 import type { Pass } from "./pass.ts";
 import { MAX_LEAVES } from "./recursion.ts";
@@ -29,6 +29,8 @@ export class CutTurn implements PassChain {
   #follows: Pass | undefined;
   /** The pass that the next frame's may follow. */
   #running: Pass | undefined;
+  /** P^k where its pass is over that, and nobody has asked for it. */
+  #formed: WebGpuWalk | undefined;
   #verdict: "kept" | "discarded" | undefined;
   readonly #started = Promise.withResolvers<void>();
 
@@ -43,10 +45,12 @@ export class CutTurn implements PassChain {
     if (before) await before.#started.promise;
     const turn = new CutTurn(walk, settings);
     const last = before && before.#running;
-    if (last && walk instanceof WebGpuWalk && appliesPower(settings, walk.n, last.rank)) {
-      turn.#ahead = last.next(walk, settings);
-      turn.#follows = last;
-    }
+    if (!last || !(walk instanceof WebGpuWalk) || needsExact(settings)) return turn;
+    const power = powerAhead(settings, walk.n, last.rank);
+    if (!power) return turn;
+    if (power === "form") turn.#formed = await walk.power(settings.steps);
+    turn.#ahead = last.next(turn.#formed ?? walk, turn.#formed ? { ...settings, steps: 1 } : settings);
+    turn.#follows = last;
     return turn;
   }
 
@@ -71,6 +75,8 @@ export class CutTurn implements PassChain {
     this.#discard();
     if (this.#running) this.#running.releaseTree();
     this.#running = undefined;
+    if (this.#formed) this.#formed.release();
+    this.#formed = undefined;
   }
 
   #discard(): void {
@@ -78,6 +84,12 @@ export class CutTurn implements PassChain {
     this.#ahead.discard();
     this.#ahead = undefined;
     this.#verdict = "discarded";
+  }
+
+  formed(): Promise<Walk> | undefined {
+    const formed = this.#formed;
+    this.#formed = undefined;
+    return formed && Promise.resolve(formed);
   }
 
   take(walk: WebGpuWalk, last: CutState): Pass | undefined {
@@ -101,12 +113,12 @@ export class CutTurn implements PassChain {
   }
 }
 
-/** Whether P is applied, not P^k formed, however many leaves the last frame turns out to have. */
-function appliesPower(settings: CutSettings, n: number, rank: number): boolean {
-  const { steps, power } = settings;
-  if (steps === 1 || needsExact(settings)) return !needsExact(settings);
-  if (power) return power === "apply";
-  return [1, MAX_LEAVES].every((leaves) =>
-    cheaperPower(n, steps, expectedVectors(n, { rank, leaves })) === "apply"
+/** Whether P^k is formed or P applied; nothing where that depends on how many leaves the last frame has. */
+function powerAhead({ steps, power }: CutSettings, n: number, rank: number): Power | undefined {
+  if (steps === 1) return "apply";
+  if (power) return power;
+  const [fewest, most] = [1, MAX_LEAVES].map((leaves) =>
+    cheaperPower(n, steps, expectedVectors(n, { rank, leaves }))
   );
+  return fewest === most ? fewest : undefined;
 }
