@@ -118,7 +118,7 @@ Deno.test("cut_hold leaves on the device the tables that heldTables() makes of t
 
 Deno.test("CutTurn has the next frame's walk and cut submitted before a frame's readback is done, once a warm frame", async () => {
   const seed = newSeed();
-  const n = 333;
+  const n = 200;
   for (const [steps, power] of [[1, "apply"], [2, "apply"], [3, "form"]] as const) {
     const settings = { ...SETTINGS, steps, power };
     // Forming takes a submission of its own, and leaves k = 1.
@@ -128,7 +128,7 @@ Deno.test("CutTurn has the next frame's walk and cut submitted before a frame's 
     const meanwhile = forms
       ? [upload, "map cut", `submit walk to the power ${steps}`, "submit cut", "mapped cut"]
       : ["map cut", upload, "submit cut", "mapped cut"];
-    const frames = [blockWalk(n, 9, seed)];
+    const frames = [blockWalk(n, 6, seed)];
     while (frames.length < 6) frames.push(disturbed(frames.at(-1)!, n, 0.03, seed + frames.length));
     await withDevice(async (device) => {
       const expected = await inOrder(device, frames, n, settings);
