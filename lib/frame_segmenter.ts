@@ -21,6 +21,7 @@ import { Flight } from "./flight.ts";
 import { writeDump } from "./sink/dump.ts";
 import type { FrameStats, SegmentedFrame, SegmenterInfo, SegmenterOptions } from "./segmenter.ts";
 import type { Frame } from "./source/frame.ts";
+import { LabelHold } from "./track/label_hold.ts";
 import { SceneCutDetector, type SceneSnapshot } from "./track/scene_cut.ts";
 import { Tracker, type TrackerSnapshot } from "./track/tracker.ts";
 import { createCpuWalkDevice } from "./walk/cpu/walk_device.ts";
@@ -57,6 +58,7 @@ export class FrameSegmenter {
   #state: CutState | undefined;
   /** Id of each cell of the last frame's regions. */
   #lastCells: Uint16Array | undefined;
+  readonly #hold = new LabelHold();
   #sinceKey = 0;
   /** What of the snapshot the first part of a frame knows, for the last frame that is done. */
   #mark: Mark;
@@ -180,7 +182,10 @@ export class FrameSegmenter {
     try {
       await clock.without(() => flight.mayFinish());
       if (sceneCut) this.#tracker.newScene();
-      if (fresh) this.#state = this.#lastCells = undefined;
+      if (fresh) {
+        this.#state = this.#lastCells = undefined;
+        this.#hold.restart();
+      }
       const { segmentation, state } = await this.#partition(layers, walk, turn);
       this.#state = state;
       clock.stop("cut");
@@ -199,6 +204,7 @@ export class FrameSegmenter {
       this.#lastCells = parts.cells?.map((region) => ids[region]!);
       if (state) await look?.({ walk, segmentation, held: state.tree, ids });
       if (this.options.dump !== undefined) await this.#dump(frame, walk, segmentation, parts, ids);
+      this.#nameAndHold(frame, pixels, ids);
       const stats = frameStats(segmentation, clock.times(), { unetEvals, sceneCut });
       this.#mark = mark;
       return labelled(frame, pixels, parts.leaves.map((leaf) => nodeOf(segmentation, leaf)), ids, stats);
@@ -232,6 +238,13 @@ export class FrameSegmenter {
     }
     const regions = findRegions(pixels, frame, this.regions, this.#lastCells);
     return { ...regions, tracked: regionsOfNodes(regions.cells, regions.count, TRACKED) };
+  }
+
+  /** Renumbers parts to ids; where frames start from the last one, pixels at rest keep theirs. */
+  #nameAndHold(frame: Frame, pixels: Uint16Array, ids: readonly number[]): void {
+    for (let p = 0; p < pixels.length; p++) pixels[p] = ids[pixels[p]!]!;
+    const { warmStart = true, method } = this.options;
+    if (warmStart && !isPeer(method)) this.#hold.settle(frame, pixels);
   }
 
   /** Carries out `refine`; its time counts with that of the upsampling. */
@@ -365,24 +378,20 @@ function cutSettings(options: SegmenterOptions, steps: number, grid: number): Cu
   };
 }
 
-/** Renumbers parts to ids and gathers what is known of each. */
+/** Gathers what is known of each id that the frame shows. */
 function labelled(
   frame: Frame,
-  pixels: Uint16Array<ArrayBuffer>,
+  labels: Uint16Array<ArrayBuffer>,
   nodes: readonly CutNode[],
   ids: readonly number[],
   stats: FrameStats,
 ): SegmentedFrame {
-  const areas = new Uint32Array(ids.length);
-  for (let p = 0; p < pixels.length; p++) {
-    const part = pixels[p]!;
-    areas[part]!++;
-    pixels[p] = ids[part]!;
-  }
-  const segments = ids.map((id, part) => ({ id, area: areas[part]!, ncut: nodes[part]!.ncut }))
+  const areas = new Uint32Array(Math.max(0, ...ids) + 1);
+  for (const id of labels) areas[id]!++;
+  const segments = ids.map((id, part) => ({ id, area: areas[id]!, ncut: nodes[part]!.ncut }))
     .filter(({ area }) => area > 0)
     .sort((a, b) => a.id - b.id);
-  return { frame, labels: pixels, segments, stats: { ...stats, segments: segments.length } };
+  return { frame, labels, segments, stats: { ...stats, segments: segments.length } };
 }
 
 function frameStats(

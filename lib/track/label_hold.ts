@@ -1,0 +1,199 @@
+/**
+ * Labels that stay where the picture stays.
+ *
+ * Each frame is cut anew, so borders and small regions may change their label although nothing
+ * changes in the picture. Here a pixel at rest keeps the id that it has until the evidence for
+ * another is clear: hysteresis, pixel by pixel, after ids are known.
+ *
+ * A cell of the frame is at rest while its colour is within the noise of the colour that it had when
+ * its labels were last agreed upon; not that of the last frame alone, or a slow fade would never
+ * count. In a cell at rest another id must be proposed for some frames on end before it is taken.
+ * How many depends on which of the two ids the cell looks like: none where its colour is that of the
+ * new one, many where it is that of the old one. Where the cell is not at rest, and where the id is
+ * in the frame no longer, the new label is taken at once; so nothing that moved leaves a trail
+ * beyond the cells that it touches.
+ *
+ * Seven bytes a pixel are kept, and a pass over pixels that compares ids is most of the time.
+ *
+ * @module
+ */
+import { nodeColours } from "../features/node_colours.ts";
+import type { Frame } from "../source/frame.ts";
+
+/** Cells a side at which colours are compared: those of the regions. */
+const CELLS = 128;
+const AREA = CELLS * CELLS;
+
+/** Change of a cell's colour, in levels of any channel, up to which it is at rest. */
+const AT_REST = 6;
+
+/** The same in noise, as a multiple of its quartile, and no more than so many levels. */
+const NOISE_FACTOR = 5;
+const MOST_AT_REST = 10;
+
+/** Steps of a level by which noise is told. */
+const NOISE_STEPS = 4;
+
+/** Frames on end for which another id must be proposed where colours do not tell. */
+const PATIENCE = 12;
+
+/** The same where the cell looks like the id that it has. */
+const LONG_PATIENCE = 60;
+
+/** A colour is another one from this distance (RGB, 0 … 255), where a second one is less than half as far. */
+const OTHER_COLOUR = 12;
+
+/** What is known of the frames so far. */
+interface Held {
+  readonly width: number;
+  /** Id of every pixel as it was shown, `[height, width]`. */
+  readonly shown: Uint16Array;
+  /** The id that is proposed in place of it, and for how many frames on end. */
+  readonly proposed: Uint16Array;
+  readonly waited: Uint8Array;
+  /** Colours of the cells when all their labels were agreed upon last, `[AREA, 3]`. */
+  readonly agreed: Float32Array;
+  /** Colours of the last frame's cells, `[AREA, 3]`. */
+  colours: Float32Array;
+}
+
+/** Holds the labels of pixels at rest from frame to frame. */
+export class LabelHold {
+  #held: Held | undefined;
+
+  /** Forgets what was seen: the next frame's labels are taken as they are. */
+  restart(): void {
+    this.#held = undefined;
+  }
+
+  /**
+   * Puts the ids of pixels at rest back to what they were; a frame of another size starts anew.
+   *
+   * @param labels id of every pixel, `[height, width]`; changed in place, to ids that it has already.
+   */
+  settle(frame: Frame, labels: Uint16Array): void {
+    const { width } = frame;
+    const colours = nodeColours(frame, CELLS);
+    const held = this.#held;
+    if (!held || held.width !== width || held.shown.length !== labels.length) {
+      this.#held = {
+        width,
+        shown: labels.slice(),
+        proposed: new Uint16Array(labels.length),
+        waited: new Uint8Array(labels.length),
+        agreed: colours.slice(),
+        colours,
+      };
+      return;
+    }
+    const rest = restingCells(held, colours);
+    const disputed = holdPixels(held, frame, labels, rest, new Looks(frame, labels, colours));
+    for (let cell = 0; cell < AREA; cell++) {
+      if (disputed[cell] === 1) continue;
+      for (let i = 3 * cell; i < 3 * cell + 3; i++) held.agreed[i] = colours[i]!;
+    }
+    held.colours = colours;
+  }
+}
+
+/** 1 where a cell is at rest, `[AREA]`. */
+function restingCells({ agreed, colours: last }: Held, colours: Float32Array): Uint8Array {
+  const counts = new Uint32Array(MOST_AT_REST * NOISE_STEPS + 1);
+  for (let cell = 0; cell < AREA; cell++) {
+    counts[Math.min(counts.length - 1, Math.floor(change(last, colours, cell) * NOISE_STEPS))]!++;
+  }
+  // The quartile: more than half of the frame may move.
+  let quartile = 0;
+  for (let below = counts[0]!; below < AREA / 4; below += counts[quartile]!) quartile++;
+  const bound = Math.min(MOST_AT_REST, Math.max(AT_REST, NOISE_FACTOR * quartile / NOISE_STEPS));
+  return Uint8Array.from({ length: AREA }, (_, cell) => change(agreed, colours, cell) <= bound ? 1 : 0);
+}
+
+/** Largest difference of a cell's channels. */
+function change(a: Float32Array, b: Float32Array, cell: number): number {
+  const i = 3 * cell;
+  return Math.max(Math.abs(a[i]! - b[i]!), Math.abs(a[i + 1]! - b[i + 1]!), Math.abs(a[i + 2]! - b[i + 2]!));
+}
+
+/** Decides for every pixel whose label is another; returns 1 for each cell with a pixel that was held, `[AREA]`. */
+function holdPixels(
+  { shown, proposed, waited }: Held,
+  { width, height }: Frame,
+  labels: Uint16Array,
+  rest: Uint8Array,
+  looks: Looks,
+): Uint8Array {
+  const disputed = new Uint8Array(AREA);
+  for (let y = 0, p = 0; y < height; y++) {
+    const row = CELLS * Math.floor((y + 0.5) * CELLS / height);
+    for (let x = 0; x < width; x++, p++) {
+      const [id, before] = [labels[p]!, shown[p]!];
+      if (id === before) {
+        waited[p] = 0;
+        continue;
+      }
+      const cell = row + Math.floor((x + 0.5) * CELLS / width);
+      if (rest[cell] === 1 && looks.has(before)) {
+        waited[p] = waited[p]! > 0 && proposed[p] === id ? waited[p]! + 1 : 1;
+        proposed[p] = id;
+        if (waited[p]! < looks.patience(cell, id, before)) {
+          labels[p] = before;
+          disputed[cell] = 1;
+          continue;
+        }
+      }
+      shown[p] = id;
+      waited[p] = 0;
+    }
+  }
+  return disputed;
+}
+
+/** What the ids of a frame look like: the mean colour of the cells at whose centre they are. */
+class Looks {
+  readonly #means = new Map<number, Float64Array>();
+
+  constructor({ width, height }: Frame, labels: Uint16Array, private readonly colours: Float32Array) {
+    let id = -1, sum: Float64Array | undefined;
+    for (let y = 0, cell = 0; y < CELLS; y++) {
+      const row = Math.floor((y + 0.5) * height / CELLS) * width;
+      for (let x = 0; x < CELLS; x++, cell++) {
+        const label = labels[row + Math.floor((x + 0.5) * width / CELLS)]!;
+        if (label !== id) {
+          id = label;
+          sum = this.#means.get(id);
+          if (!sum) this.#means.set(id, sum = new Float64Array(4));
+        }
+        for (let c = 0; c < 3; c++) sum![c]! += colours[3 * cell + c]!;
+        sum![3]!++;
+      }
+    }
+    for (const mean of this.#means.values()) for (let c = 0; c < 3; c++) mean[c]! /= mean[3]!;
+  }
+
+  /** Whether the frame has the id, in any part that is worth the name. */
+  has(id: number): boolean {
+    return this.#means.has(id);
+  }
+
+  /** Frames on end for which `id` must be proposed for a cell before it takes the place of `before`. */
+  patience(cell: number, id: number, before: number): number {
+    const [near, far] = [this.#distance(cell, id), this.#distance(cell, before)];
+    if (isOther(far, near)) return 1;
+    return isOther(near, far) ? LONG_PATIENCE : PATIENCE;
+  }
+
+  /** Squared distance of a cell's colour from that of an id; NaN for an id that no cell has. */
+  #distance(cell: number, id: number): number {
+    const mean = this.#means.get(id);
+    if (!mean) return NaN;
+    const i = 3 * cell;
+    return (this.colours[i]! - mean[0]!) ** 2 + (this.colours[i + 1]! - mean[1]!) ** 2 +
+      (this.colours[i + 2]! - mean[2]!) ** 2;
+  }
+}
+
+/** Whether something at a squared distance of `far` is clearly not what lies at `near`. */
+function isOther(far: number, near: number): boolean {
+  return far > OTHER_COLOUR ** 2 && near < far / 4;
+}
