@@ -64,6 +64,12 @@ const HEADROOM = 0.03;
 /** Fewest columns that a basis is cut down to: fewer save nothing, and the next frame would outgrow them. */
 const LEAST_RANK = 32;
 
+/** Share of the trace below which what a stale basis missed is too much for its probes to tell how much a renewed one holds. */
+const TOLD_TRACE = 0.8;
+
+/** Eigenvalues below this share of the largest are too near the noise of float32 for a direction of a basis. */
+const SURE = 1e-4;
+
 /** Most frames before a basis is tried again that was stale before. */
 const MOST_WAIT = 16;
 
@@ -100,17 +106,18 @@ export async function sketchFactor(
     // The share grows slowly with the rank where P is peaked: give up early rather than try them all.
     if (best.traceShare < 0.6) break;
   }
-  return truncate(best!, best!.rank);
+  return truncate(best!);
 }
 
 /**
  * The factor from the last frame's: one pass over P with its basis, k·(r + 8) products.
  *
- * Where the basis has grown stale it is renewed by half a subspace iteration,
- * V ← orth(Mᵀ·[F, M·probes]), at 2·k·(r + 8) products more; the probes lie in what it
- * missed, so a basis that is too small for its picture grows. After a frame that
- * needed this the next ones start from the last F, V ← orth(Mᵀ·F), without trying
- * the old basis first: 2·k·r products in all. Each try that fails doubles the frames until the next.
+ * Where the basis has grown stale, A is projected on the columns that it gave, [F, M·probes], at
+ * k·(r + 8) products more; the probes lie in what it missed, so a basis that is too small for its
+ * picture grows. Where even that holds too little, the row space of what it holds is the basis of
+ * another pass. After a frame that needed this the next ones start from the last F, V ← orth(Mᵀ·F),
+ * without trying the old basis first: 2·k·r products in all. Each try that fails doubles the frames
+ * until the next.
  */
 export async function continueFactor(
   tally: Tally,
@@ -129,11 +136,12 @@ export async function continueFactor(
     const calm = factor.traceShare >= ENOUGH_TRACE + HEADROOM;
     return { ...factor, renewals: { ...renewals, left: renewals.left - Number(calm) } };
   }
-  const next = await rowBasis(tally, steps, block, columns);
-  const fresh = await project(tally, steps, next.basis, next.rank, seed + 1);
+  const seen = await projectOnColumns(tally, steps, block, columns, factor.diagonal);
+  const enough = factor.traceShare >= TOLD_TRACE && seen.traceShare >= STALE_TRACE;
+  const fresh = enough ? seen : await project(tally, steps, seen.basis, seen.rank, seed + 1);
   const wait = Math.min(MOST_WAIT, renewals ? 2 * renewals.wait : 1);
   // Where even a renewed basis went stale at once, all columns are kept: the next frame needs the room.
-  return { ...(moving ? fresh : truncate(fresh, next.rank)), renewals: { left: wait, wait } };
+  return { ...(moving ? fresh : truncate(fresh)), renewals: { left: wait, wait } };
 }
 
 /** The factor with A_ii as it is, in place of what its probes estimate. */
@@ -202,8 +210,43 @@ async function projectWithProbes(
   return { block: block!, columns, factor };
 }
 
+/**
+ * A projected on the span Q of a block's columns: Q·(QᵀAQ)·Qᵀ = F·Fᵀ with F = Q·U·Σ, where U·Σ²·Uᵀ = YᵀY,
+ * Y = Mᵀ·Q. V = Y·U·Σ⁻¹ are the directions of M's rows that it sees.
+ *
+ * @param diagonal A_ii as it is known, `[N]`.
+ */
+async function projectOnColumns(
+  tally: Tally,
+  steps: number,
+  block: Float32Array<ArrayBuffer>,
+  columns: number,
+  diagonal: Float32Array<ArrayBuffer>,
+): Promise<Factor> {
+  const n = tally.walk.n;
+  const { basis: q, rank: r } = orthonormalise(block, n, columns, MOST_COLUMNS);
+  const [y] = await tally.products([{ block: q, columns: r, word: backward(steps) }]);
+  const { values, vectors } = symmetricEigen(roundedGram(y!, n, r), r);
+  let rank = 0;
+  let held = 0;
+  while (rank < r && values[rank]! > SURE * values[0]!) held += values[rank++]!;
+  // U·Σ^power, of what is kept.
+  const turned = (power: number) =>
+    Float64Array.from({ length: rank * r }, (_, at) => vectors[at]! * values[Math.floor(at / r)]! ** power);
+  let trace = 0;
+  for (const value of diagonal) trace += value;
+  return {
+    n,
+    rank,
+    rows: combine(q, n, r, turned(0.5), rank),
+    basis: combine(y!, n, r, turned(-0.5), rank),
+    diagonal,
+    traceShare: held / trace,
+  };
+}
+
 /** Turns F and V into their principal directions and keeps as few as hold enough of the trace. */
-function truncate(factor: Factor, most: number): Factor {
+function truncate(factor: Factor): Factor {
   const { n, rank, rows, basis, diagonal, traceShare } = factor;
   const { values, vectors } = symmetricEigen(roundedGram(rows, n, rank), rank);
   let held = 0;
@@ -211,7 +254,7 @@ function truncate(factor: Factor, most: number): Factor {
   const total = held / traceShare;
   let keep = 0;
   let share = 0;
-  while (keep < Math.min(most, rank) && (keep < LEAST_RANK || share < ENOUGH_TRACE + HEADROOM)) {
+  while (keep < rank && (keep < LEAST_RANK || share < ENOUGH_TRACE + HEADROOM)) {
     share += values[keep++]! / total;
   }
   return {
