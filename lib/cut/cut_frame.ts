@@ -5,6 +5,7 @@
  */
 import { backward, forward, Tally } from "../walk/tally.ts";
 import type { Walk } from "../walk/walk.ts";
+import { combine } from "./blocks.ts";
 import { COLD_RESIDUAL, confirmTree, WARM_RESIDUAL } from "./confirm.ts";
 import {
   continueFactor,
@@ -287,20 +288,12 @@ function leafScores(
     const base = labels[i]! * rank;
     for (let a = 0; a < rank; a++) sums[base + a]! += rows[i * rank + a]!;
   }
-  const sizes = Float64Array.from({ length: leaves }, (_, s) => {
-    let size = 0;
-    for (let a = 0; a < rank; a++) size += sums[s * rank + a]! ** 2;
-    return Math.sqrt(size) || 1;
-  });
-  const scores = new Float32Array(n * leaves);
-  for (let i = 0; i < n; i++) {
-    for (let s = 0; s < leaves; s++) {
-      let inner = 0;
-      for (let a = 0; a < rank; a++) inner += rows[i * rank + a]! * sums[s * rank + a]!;
-      scores[i * leaves + s] = inner / sizes[s]!;
-    }
+  for (let s = 0; s < leaves; s++) {
+    const own = sums.subarray(s * rank, (s + 1) * rank);
+    const size = Math.sqrt(own.reduce((sum, v) => sum + v * v, 0)) || 1;
+    for (let a = 0; a < rank; a++) own[a]! /= size;
   }
-  return scores;
+  return combine(rows, n, rank, sums, leaves);
 }
 
 /** The tree as it is handed out. */

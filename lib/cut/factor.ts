@@ -137,20 +137,23 @@ export async function continueFactor(
     return { ...factor, renewals: { ...renewals, left: renewals.left - Number(calm) } };
   }
   const seen = await projectOnColumns(tally, steps, block, columns, factor.diagonal);
-  const enough = factor.traceShare >= TOLD_TRACE && seen.traceShare >= STALE_TRACE;
-  const fresh = enough ? seen : await project(tally, steps, seen.basis, seen.rank, seed + 1);
   const wait = Math.min(MOST_WAIT, renewals ? 2 * renewals.wait : 1);
+  const next = { left: wait, wait };
   // Where even a renewed basis went stale at once, all columns are kept: the next frame needs the room.
-  return { ...(moving ? fresh : truncate(fresh)), renewals: { left: wait, wait } };
+  const keep = (values: Float64Array, total: number) => moving ? values.length : columnsFor(values, total);
+  if (factor.traceShare >= TOLD_TRACE && seen.traceShare >= STALE_TRACE) {
+    return { ...seen.reduced(keep(seen.values, seen.trace)), renewals: next };
+  }
+  const whole = seen.reduced(seen.values.length);
+  const fresh = await project(tally, steps, whole.basis, whole.rank, seed + 1);
+  return { ...(moving ? fresh : truncate(fresh)), renewals: next };
 }
 
 /** The factor with A_ii as it is, in place of what its probes estimate. */
 export function withDiagonal(factor: Factor, diagonal: Float32Array<ArrayBuffer>): Factor {
   let held = 0;
   for (const value of factor.rows) held += value * value;
-  let trace = 0;
-  for (const value of diagonal) trace += value;
-  return { ...factor, diagonal, traceShare: held / trace };
+  return { ...factor, diagonal, traceShare: held / sumOf(diagonal) };
 }
 
 /** orth(Mᵀ·X), for X `[N, columns]` in the column space of M or of a walk like it. */
@@ -215,6 +218,7 @@ async function projectWithProbes(
  * Y = Mᵀ·Q. V = Y·U·Σ⁻¹ are the directions of M's rows that it sees.
  *
  * @param diagonal A_ii as it is known, `[N]`.
+ * @returns the eigenvalues Σ² in descending order, the share of the trace, and the factor of the first so many of them.
  */
 async function projectOnColumns(
   tally: Tally,
@@ -222,26 +226,28 @@ async function projectOnColumns(
   block: Float32Array<ArrayBuffer>,
   columns: number,
   diagonal: Float32Array<ArrayBuffer>,
-): Promise<Factor> {
+): Promise<{ values: Float64Array; trace: number; traceShare: number; reduced: (rank: number) => Factor }> {
   const n = tally.walk.n;
   const { basis: q, rank: r } = orthonormalise(block, n, columns, MOST_COLUMNS);
   const [y] = await tally.products([{ block: q, columns: r, word: backward(steps) }]);
-  const { values, vectors } = symmetricEigen(roundedGram(y!, n, r), r);
-  let rank = 0;
-  let held = 0;
-  while (rank < r && values[rank]! > SURE * values[0]!) held += values[rank++]!;
+  const { values: all, vectors } = symmetricEigen(roundedGram(y!, n, r), r);
+  const values = all.filter((value) => value > SURE * all[0]!);
+  const trace = sumOf(diagonal);
   // U·Σ^power, of what is kept.
-  const turned = (power: number) =>
+  const turned = (power: number, rank: number) =>
     Float64Array.from({ length: rank * r }, (_, at) => vectors[at]! * values[Math.floor(at / r)]! ** power);
-  let trace = 0;
-  for (const value of diagonal) trace += value;
   return {
-    n,
-    rank,
-    rows: combine(q, n, r, turned(0.5), rank),
-    basis: combine(y!, n, r, turned(-0.5), rank),
-    diagonal,
-    traceShare: held / trace,
+    values,
+    trace,
+    traceShare: sumOf(values) / trace,
+    reduced: (rank) => ({
+      n,
+      rank,
+      rows: combine(q, n, r, turned(0.5, rank), rank),
+      basis: combine(y!, n, r, turned(-0.5, rank), rank),
+      diagonal,
+      traceShare: sumOf(values.subarray(0, rank)) / trace,
+    }),
   };
 }
 
@@ -249,20 +255,30 @@ async function projectOnColumns(
 function truncate(factor: Factor): Factor {
   const { n, rank, rows, basis, diagonal, traceShare } = factor;
   const { values, vectors } = symmetricEigen(roundedGram(rows, n, rank), rank);
-  let held = 0;
-  for (const value of values) held += value;
-  const total = held / traceShare;
-  let keep = 0;
-  let share = 0;
-  while (keep < rank && (keep < LEAST_RANK || share < ENOUGH_TRACE + HEADROOM)) {
-    share += values[keep++]! / total;
-  }
+  const total = sumOf(values) / traceShare;
+  const keep = columnsFor(values, total);
   return {
     n,
     rank: keep,
     rows: combine(rows, n, rank, vectors, keep),
     basis: combine(basis, n, rank, vectors, keep),
     diagonal,
-    traceShare: share,
+    traceShare: sumOf(values.subarray(0, keep)) / total,
   };
+}
+
+/** Number of the leading eigenvalues that hold enough of the trace, all of them where they do not. */
+function columnsFor(values: Float64Array, trace: number): number {
+  let keep = 0;
+  let share = 0;
+  while (keep < values.length && (keep < LEAST_RANK || share < ENOUGH_TRACE + HEADROOM)) {
+    share += values[keep++]! / trace;
+  }
+  return keep;
+}
+
+function sumOf(values: Float32Array | Float64Array): number {
+  let sum = 0;
+  for (const value of values) sum += value;
+  return sum;
 }
