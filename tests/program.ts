@@ -6,7 +6,8 @@
 import { assert } from "@std/assert";
 import { processesWith } from "./io_media.ts";
 
-const ROOT = new URL("../", import.meta.url).pathname;
+/** Folder of this checkout. */
+export const ROOT = new URL("../", import.meta.url).pathname;
 
 /** What Deno may do in the program of a test. */
 export const PERMISSIONS = ["--allow-read", "--allow-write", "--allow-env", "--allow-run"] as const;
@@ -69,6 +70,15 @@ export async function walkcut(
   }
   const { code, stdout, stderr } = await child.output();
   return { code, stdout, stderr: new TextDecoder().decode(stderr) };
+}
+
+/** Does something for each item, two at a time: a program that starts up leaves a core to another. */
+export async function byTwo<T>(items: readonly T[], act: (item: T) => Promise<unknown>): Promise<void> {
+  const left = items.values();
+  const worker = async () => {
+    for (const item of left) await act(item);
+  };
+  await Promise.all([worker(), worker()]);
 }
 
 /** A program under way. */
