@@ -9,6 +9,7 @@ import { WalkcutError } from "./errors.ts";
 import type { SegmenterSnapshot } from "./frame_segmenter.ts";
 import type { FromWorker, ToWorker } from "./segmenter_worker.ts";
 import type { Frame } from "./source/frame.ts";
+import { packFrame, unpackFrame, untouchedPlanes } from "./source/planes.ts";
 import { crashOf, reviveError } from "./worker_errors.ts";
 
 /** One segment of one frame. */
@@ -236,19 +237,16 @@ export class Segmenter {
       return pending.promise;
     }
     this.#pending.push(pending);
-    const whole = frame.data.byteLength === frame.data.buffer.byteLength;
-    const { index, pts, width, height } = frame;
-    const data = whole ? frame.data : frame.data.slice();
-    this.#worker.postMessage(
-      { kind: "frame", frame: { index, pts, width, height, data } } satisfies ToWorker,
-      [data.buffer],
-    );
+    const packed = packFrame(frame, untouchedPlanes(frame));
+    this.#worker.postMessage({ kind: "frame", frame: packed } satisfies ToWorker, [packed.data.buffer]);
     return pending.promise;
   }
 
   #receive(message: FromWorker): void {
-    if (message.kind === "labelled") this.#pending.shift()?.resolve(message.result);
-    else if (message.kind === "closed") this.#closing?.();
+    if (message.kind === "labelled") {
+      const { frame, ...rest } = message.result;
+      this.#pending.shift()?.resolve({ frame: unpackFrame(frame), ...rest });
+    } else if (message.kind === "closed") this.#closing?.();
     else if (message.kind === "error") this.#fail(reviveError(message.error));
   }
 

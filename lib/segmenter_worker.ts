@@ -6,20 +6,20 @@
  */
 import { FrameSegmenter } from "./frame_segmenter.ts";
 import type { SegmentedFrame, SegmenterInfo, SegmenterOptions } from "./segmenter.ts";
-import type { Frame } from "./source/frame.ts";
+import { framePlanes, type PackedFrame, packFrame, unpackFrame } from "./source/planes.ts";
 import { crashOf, type ErrorData, errorData } from "./worker_errors.ts";
 
 /** What the worker is told. */
 export type ToWorker =
   | { readonly kind: "open"; readonly options: SegmenterOptions }
-  | { readonly kind: "frame"; readonly frame: Frame }
+  | { readonly kind: "frame"; readonly frame: PackedFrame }
   | { readonly kind: "close" };
 
 /** What the worker answers. */
 export type FromWorker =
   | { readonly kind: "ready"; readonly info: SegmenterInfo }
   | { readonly kind: "note"; readonly line: string }
-  | { readonly kind: "labelled"; readonly result: SegmentedFrame }
+  | { readonly kind: "labelled"; readonly result: Omit<SegmentedFrame, "frame"> & { frame: PackedFrame } }
   | { readonly kind: "error"; readonly error: ErrorData }
   | { readonly kind: "closed" };
 
@@ -65,8 +65,9 @@ async function handle(message: ToWorker): Promise<void> {
       scope.postMessage({ kind: "ready", info: segmenter.info });
       break;
     case "frame": {
-      const result = segmenter!.segment(message.frame).then((labelled): SegmentedFrame => ({
+      const result = segmenter!.segment(unpackFrame(message.frame)).then((labelled) => ({
         ...labelled,
+        frame: packFrame(labelled.frame, framePlanes(labelled.frame)),
         ...(snapshotIsDue() ? { snapshot: segmenter!.snapshot() } : {}),
       }));
       // Whoever waits for it sees the error, in the order of frames.

@@ -199,7 +199,7 @@ for (
 ) {
   Deno.test(`a worker that ${fault} is told in one line, and what was done plays`, () =>
     inFolder(async (folder) => {
-      const marker = "const result = await segmenter!.segment(message.frame);";
+      const marker = 'case "frame": {';
       const root = await changedProgram(folder, [
         ["lib/segmenter_worker.ts", marker, `${marker}\nif (message.frame.index === 3) ${injected}`],
       ]);

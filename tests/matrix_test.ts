@@ -337,7 +337,10 @@ async function convert(input: string, folder: string, seed: number) {
   const source = await openVideo(input);
   const { info } = source;
   const pictures = await Promise.all(
-    FILES.map(({ file, settings }) => openPictureSink(`${folder}/${file}`, { info, ...settings })),
+    // Files take planes where they can, as they do in a run.
+    FILES.map(({ file, settings }) =>
+      openPictureSink(`${folder}/${file}`, { info, planar: true, ...settings })
+    ),
   );
   const [mkv, png, npy] = await Promise.all(
     ["l.mkv", "l%04d.png", "l.npy"].map((file) => openLabelSink(`${folder}/${file}`, { info })),
@@ -350,7 +353,7 @@ async function convert(input: string, folder: string, seed: number) {
   for await (const segmented of new NullSegmenter().stream(source.frames())) {
     const { frame } = segmented;
     frames.push(frame);
-    for (const sink of pictures) await sink.write(renderer.draw(segmented));
+    for (const sink of pictures) await sink.write(renderer.draw(segmented, sink.planar));
     const ids = someLabels(frame, seed, 1000);
     labels.push(ids);
     for (const sink of [mkv, png, npy]) await sink.write({ ...frame, labels: ids.slice() });

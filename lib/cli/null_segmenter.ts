@@ -31,18 +31,26 @@ const NO_MEMORY: SegmenterSnapshot = {
 /** Frames between two that carry a snapshot. */
 const SNAPSHOTS = 10;
 
+/** The label map of a frame's quarters. */
+function quarters(width: number, height: number): Uint16Array<ArrayBuffer> {
+  const labels = new Uint16Array(width * height);
+  const [middle, half] = [Math.ceil(width / 2), Math.ceil(height / 2)];
+  for (let y = 0; y < height; y++) {
+    const first = y < half ? 1 : 3;
+    labels.fill(first, y * width, y * width + middle);
+    labels.fill(first + 1, y * width + middle, (y + 1) * width);
+  }
+  return labels;
+}
+
 /** Gives every frame the same four segments: its quarters, ids 1 to 4. */
 export class NullSegmenter {
   async *stream(frames: AsyncIterable<Frame>): AsyncGenerator<SegmentedFrame, void, void> {
+    let labels = new Uint16Array(0);
     for await (const frame of frames) {
       const { width, height } = frame;
-      const labels = new Uint16Array(width * height);
+      if (labels.length !== width * height) labels = quarters(width, height);
       const [middle, half] = [Math.ceil(width / 2), Math.ceil(height / 2)];
-      for (let y = 0; y < height; y++) {
-        const first = y < half ? 1 : 3;
-        labels.fill(first, y * width, y * width + middle);
-        labels.fill(first + 1, y * width + middle, (y + 1) * width);
-      }
       const areas = [
         middle * half,
         (width - middle) * half,

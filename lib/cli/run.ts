@@ -9,6 +9,7 @@ import type { Renderer } from "../render/render.ts";
 import type { SegmentedFrame } from "../segmenter.ts";
 import { ClosedPipe, type LabelMap, type Picture, type Sink } from "../sink/mod.ts";
 import type { Frame, VideoSource } from "../source/mod.ts";
+import { recycleFrame } from "../source/planes.ts";
 import type { Progress } from "./progress.ts";
 import { ahead, Guarded, until } from "./streams.ts";
 import { Watchdog } from "./watchdog.ts";
@@ -49,7 +50,7 @@ async function discard(sink: Pick<Sink<unknown>, "abort" | "partial" | "output">
 
 /** An outlet of drawn pictures. */
 export function pictureOutlet(sink: Sink<Picture>, renderer: Renderer): Outlet {
-  return outlet(sink, (frame) => renderer.draw(frame));
+  return outlet(sink, (frame) => renderer.draw(frame, sink.planar));
 }
 
 /** An outlet of label maps, each a copy: the sink may keep or hand on its arrays. */
@@ -126,6 +127,7 @@ export async function run(parts: RunParts): Promise<Totals> {
       frames++;
       applications += operatorApplications;
       await parts.onWritten?.(frame, before + frames);
+      recycleFrame(frame.frame);
       segments[0] = Math.min(segments[0], count);
       segments[1] = Math.max(segments[1], count);
       progress.frame(count);

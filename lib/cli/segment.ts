@@ -413,6 +413,7 @@ async function openOutlets(
       ...ffmpeg,
       size: { width, height },
       channels,
+      planar: renderer.drawsPlanes,
       audio: values["no-audio"] !== true,
       warn,
       ...pick<Partial<PictureSinkOptions>>({

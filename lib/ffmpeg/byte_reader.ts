@@ -40,9 +40,12 @@ export class ByteReader {
     return this.#chunk[this.#at++] ?? -1;
   }
 
-  /** The next `size` bytes in an array of their own; fewer only at the end of the stream. */
-  async take(size: number): Promise<Uint8Array<ArrayBuffer>> {
-    let buffer = new ArrayBuffer(size);
+  /**
+   * The next `size` bytes in an array of their own; fewer only at the end of the stream.
+   *
+   * @param buffer Memory for them, of `size` bytes.
+   */
+  async take(size: number, buffer = new ArrayBuffer(size)): Promise<Uint8Array<ArrayBuffer>> {
     const buffered = Math.min(size, this.#chunk.length - this.#at);
     new Uint8Array(buffer).set(this.#chunk.subarray(this.#at, this.#at + buffered));
     this.#at += buffered;

@@ -7,7 +7,7 @@ import { WalkcutError } from "../errors.ts";
 import type { Rational } from "../source/frame.ts";
 
 /** Raw pixel formats that NUT frames can have here, in ffmpeg's names. */
-export type NutPixelFormat = "rgb24" | "rgba" | "gray" | "gray16le" | "rgb48le";
+export type NutPixelFormat = "rgb24" | "rgba" | "gray" | "gray16le" | "rgb48le" | "yuv420p";
 
 /** What a NUT stream's headers say. */
 export interface NutStream {
@@ -67,17 +67,23 @@ export const INVALID = 8192;
 /** Bytes of a header packet that are read into memory. */
 export const MAX_HEADER = 1 << 16;
 
-export const PIXEL_FORMATS: Readonly<Record<NutPixelFormat, { tag: string; bytes: number }>> = {
+/** Tags, and bytes a pixel where they are packed. */
+export const PIXEL_FORMATS: Readonly<Record<NutPixelFormat, { tag: string; bytes?: number }>> = {
   rgb24: { tag: "RGB\x18", bytes: 3 },
   rgba: { tag: "RGBA", bytes: 4 },
   gray: { tag: "Y800", bytes: 1 },
   gray16le: { tag: "Y1\0\x10", bytes: 2 },
   rgb48le: { tag: "RGB\x30", bytes: 6 },
+  yuv420p: { tag: "I420" },
 };
 
 /** Bytes of one frame. */
-export function nutFrameBytes(stream: Pick<NutStream, "width" | "height" | "pixelFormat">): number {
-  return stream.width * stream.height * PIXEL_FORMATS[stream.pixelFormat].bytes;
+export function nutFrameBytes(
+  { width, height, pixelFormat }: Pick<NutStream, "width" | "height" | "pixelFormat">,
+): number {
+  const { bytes } = PIXEL_FORMATS[pixelFormat];
+  if (bytes !== undefined) return width * height * bytes;
+  return width * height + 2 * Math.ceil(width / 2) * Math.ceil(height / 2);
 }
 
 const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, i) => {

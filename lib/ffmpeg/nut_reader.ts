@@ -4,6 +4,7 @@
  * @module
  */
 import { isFrameSize, reduce } from "../source/numbers.ts";
+import { spareBuffer } from "../source/spare.ts";
 import type { Rational } from "../source/frame.ts";
 import { ByteReader } from "./byte_reader.ts";
 import {
@@ -178,8 +179,9 @@ export class NutReader {
     if (!elided || elided.length > size) {
       throw new NutError("a frame has an unknown elision header", { found: headerIdx });
     }
-    let data = await this.#reader.take(size - elided.length);
-    if (data.length < size - elided.length) throw new NutError("it ends inside a frame", { truncated: true });
+    const rest = size - elided.length;
+    let data = await this.#reader.take(rest, spareBuffer(rest));
+    if (data.length < rest) throw new NutError("it ends inside a frame", { truncated: true });
     if (elided.length > 0) {
       const whole = new Uint8Array(size);
       whole.set(elided);

@@ -5,7 +5,9 @@
  */
 import type { SegmentedFrame } from "../segmenter.ts";
 import type { Picture } from "../sink/sink.ts";
+import { framePlanes } from "../source/planes.ts";
 import { Palette } from "./palette.ts";
+import { PlanarOverlay } from "./planar_overlay.ts";
 
 /** The ways of showing a segmentation. */
 export const views = ["overlay", "labels", "edges", "cutout", "side-by-side"] as const;
@@ -35,6 +37,8 @@ export class Renderer {
   readonly #show: View;
   readonly #opacity: number;
   readonly #keep: ReadonlySet<number>;
+  /** All frames of a run have one size and one matrix. */
+  #planar: PlanarOverlay | undefined;
 
   constructor(options: RenderOptions = {}) {
     this.#show = options.show ?? "overlay";
@@ -48,11 +52,37 @@ export class Renderer {
     return { width: this.#show === "side-by-side" ? 2 * width : width, height, channels: 3 };
   }
 
-  /** Draws one frame. The result is the caller's. */
-  draw(frame: Drawable): Picture {
-    this.palette.meet(frame.labels, frame.frame.width, frame.segments.map((s) => s.id));
+  /** True where frames can be drawn as planes. */
+  get drawsPlanes(): boolean {
+    return this.#show === "overlay";
+  }
+
+  /**
+   * Draws one frame. The result is the caller's.
+   *
+   * @param planar Draw on its planes, not on RGB. Default false.
+   * @throws {TypeError} If it has none, or cannot be drawn on them.
+   */
+  draw(frame: Drawable, planar = false): Picture {
+    const ids = frame.segments.map((s) => s.id);
+    this.palette.meet(frame.labels, frame.frame.width, ids);
     const { width, height, pts } = frame.frame;
-    return { ...this.shape(width, height), pts, data: this.#data(frame) };
+    const shape = { ...this.shape(width, height), pts };
+    if (!planar) return { ...shape, data: this.#data(frame) };
+    const planes = framePlanes(frame.frame);
+    if (!planes || !this.drawsPlanes) {
+      throw new TypeError(`Cannot draw ${this.#show} on planes of this frame`);
+    }
+    this.#planar ??= new PlanarOverlay({
+      ...{ width, height, matrix: planes.matrix, opacity: this.#opacity },
+      line: lineWidth(frame.labels.length, width),
+      outline: edgeWeight(this.#opacity),
+    });
+    return {
+      ...shape,
+      planar,
+      data: this.#planar.draw(planes.data, frame.labels, ids, this.palette.colours),
+    };
   }
 
   #data(segmented: Drawable): Uint8Array<ArrayBuffer> {
@@ -110,7 +140,7 @@ export function drawOverlay(
       out[j + 2] = (keep * b + (shade * blue >> 8) + 128) >> 8;
     }
   }
-  const weight = Math.round(256 * EDGE_WEIGHT * Math.min(1, 2 * opacity));
+  const weight = edgeWeight(opacity);
   const rest = 256 - weight;
   const white = weight * 255;
   forEachEdge(labels, width, lineWidth(n, width), (i) => {
@@ -120,6 +150,11 @@ export function drawOverlay(
     out[j + 2] = (rest * out[j + 2]! + white) >> 8;
   });
   return out;
+}
+
+/** Weight of white in a line, in 1/256. */
+function edgeWeight(opacity: number): number {
+  return Math.round(256 * EDGE_WEIGHT * Math.min(1, 2 * opacity));
 }
 
 /** Weight of a colour by the brightness of the pixel under it, in 1/65536. */

@@ -26,6 +26,8 @@ export interface PictureSinkOptions extends ClaimOptions {
   readonly size?: { readonly width: number; readonly height: number };
   /** 4 where the pictures have alpha. Default 3. */
   readonly channels?: 3 | 4;
+  /** True where pictures can be had as planes, if the output wants them so. Default false. */
+  readonly planar?: boolean;
   /** Copy sound, subtitles, chapters and metadata from the source. Default true. */
   readonly audio?: boolean;
   /** ffmpeg's name of the encoder, or `"hardware"` for any such that works. Default: what suits the container. */

@@ -8,6 +8,8 @@
 export interface Sink<T> {
   /** What it writes to, for messages: a path, or `"stdout"`. */
   readonly output: string;
+  /** True where pictures must come as planes. */
+  readonly planar?: boolean;
   /** Where the unfinished output lies until `close()`; unset for stdout. */
   readonly partial?: string;
   /**
@@ -40,6 +42,8 @@ export interface Picture {
   readonly pts: number;
   /** 3: RGB, 4: RGB and straight alpha. */
   readonly channels: 3 | 4;
+  /** True where the data is brightness and, at half the size, two colour differences: 8-bit 4:2:0 of limited range. */
+  readonly planar?: boolean;
   /** `width × height × channels` bytes, row-major. */
   readonly data: Uint8Array<ArrayBuffer>;
 }

@@ -4,12 +4,13 @@
  * @module
  */
 import { type Ffmpeg, inputClockArgs, locateFfmpeg, passthroughArgs } from "../ffmpeg/locate.ts";
-import { NutWriter } from "../ffmpeg/nut.ts";
+import { nutFrameBytes, NutWriter } from "../ffmpeg/nut.ts";
 import { FfmpegProcess } from "../ffmpeg/process.ts";
 import { UsageError, WalkcutError } from "../errors.ts";
 import { colorTags, encodeFilters } from "../source/color.ts";
 import type { Aside, VideoInfo } from "../source/frame.ts";
 import { ptsSeconds } from "../source/numbers.ts";
+import { recycle } from "../source/spare.ts";
 import { claimOutput, type OutputClaim, partialName } from "./claim.ts";
 import { chooseEncoder, type Container, containerOf, type CopyPlan, planCopies } from "./encoder.ts";
 import type { PictureSinkOptions } from "./picture.ts";
@@ -43,6 +44,9 @@ export async function openVideoSink(output: string, options: PictureSinkOptions)
     ...(options.preset === undefined ? {} : { preset: options.preset }),
     ...(options.pixFmt === undefined ? {} : { pixFmt: options.pixFmt }),
   });
+  // What is decoded to 4:2:0 and encoded as such need not become RGB between.
+  const planar = options.planar === true && info.planar === true && encoder.pixelFormat === "yuv420p" &&
+    encoder.upload.length === 0;
   const copies = options.audio !== false && info.origin && !info.still
     ? planCopies(info.origin, container, container.muxer)
     : NO_COPIES;
@@ -54,7 +58,7 @@ export async function openVideoSink(output: string, options: PictureSinkOptions)
   const color = info.color ?? { matrix: "bt709", primaries: "bt709", transfer: "bt709" };
   const filters = container.muxer === "gif"
     ? GIF_FILTERS
-    : [...encodeFilters(color, encoder.pixelFormat), ...encoder.upload].join(",");
+    : [...encodeFilters(color, encoder.pixelFormat, planar), ...encoder.upload].join(",");
   // Where an earlier run is gone on with, sound and all else come in when the pieces are joined.
   const pieces = options.resume?.pieces;
   const now = pieces ? NO_COPIES : copies;
@@ -94,6 +98,7 @@ export async function openVideoSink(output: string, options: PictureSinkOptions)
     info,
     size,
     channels,
+    planar,
     // When a run ends early, sound must not go on to the end of the source.
     interrupt: now.sound,
     ...(container.muxer === "gif" && info.duration !== undefined
@@ -370,6 +375,8 @@ export interface NutSinkOptions {
   readonly info: VideoInfo;
   readonly size: { readonly width: number; readonly height: number };
   readonly channels: 1 | 2 | 3 | 4;
+  /** True where frames are planes of 4:2:0. */
+  readonly planar?: boolean;
   /** Stop ffmpeg by a signal when a run ends early. */
   readonly interrupt: boolean;
   /** True where an earlier run has done frames of it, so that none need come. */
@@ -409,6 +416,7 @@ export class NutSink implements Sink<Picture> {
   readonly #options: NutSinkOptions;
   readonly #nut: NutWriter;
   readonly #nutHeader: Uint8Array<ArrayBuffer>;
+  readonly #frameBytes: number;
   #process: FfmpegProcess | undefined;
   #writing: Promise<void> = Promise.resolve();
   #failed: unknown;
@@ -424,16 +432,27 @@ export class NutSink implements Sink<Picture> {
     this.output = options.output;
     this.#start = start;
     this.#options = options;
-    const { info, size, channels } = options;
-    this.#nut = new NutWriter({
+    const { info, size, channels, planar } = options;
+    const stream = {
       width: size.width,
       height: size.height,
-      pixelFormat: ({ 1: "gray", 2: "gray16le", 3: "rgb24", 4: "rgba" } as const)[channels],
+      pixelFormat: planar
+        ? "yuv420p"
+        : ({ 1: "gray", 2: "gray16le", 3: "rgb24", 4: "rgba" } as const)[channels],
+    } as const;
+    this.#frameBytes = nutFrameBytes(stream);
+    this.#nut = new NutWriter({
+      ...stream,
       timeBase: info.timeBase,
       ...(info.frameRate ? { frameRate: info.frameRate } : {}),
       ...(info.sampleAspect ? { sampleAspect: info.sampleAspect } : {}),
     });
     this.#nutHeader = this.#nut.header();
+  }
+
+  /** True where pictures must come as planes. */
+  get planar(): boolean {
+    return this.#options.planar === true;
   }
 
   /** Where the unfinished output lies. */
@@ -451,16 +470,15 @@ export class NutSink implements Sink<Picture> {
     await this.#writing;
     if (this.#failed) throw this.#failed;
     if (this.#done) throw new TypeError("Cannot write to a sink that is closed");
-    const { size, channels } = this.#options;
+    const { size } = this.#options;
     if (item.width !== size.width || item.height !== size.height) {
       throw new WalkcutError({
         what: `The output is ${size.width}x${size.height}, a frame is not`,
         found: `${item.width}x${item.height}`,
       });
     }
-    const bytes = size.width * size.height * channels;
-    if (item.data.length !== bytes) {
-      throw new RangeError(`A frame should have ${bytes} bytes: ${item.data.length}`);
+    if (item.data.length !== this.#frameBytes) {
+      throw new RangeError(`A frame should have ${this.#frameBytes} bytes: ${item.data.length}`);
     }
     // Encoders refuse times that stand still or run back; a damaged source may have them.
     const begins = !this.#process;
@@ -533,6 +551,7 @@ export class NutSink implements Sink<Picture> {
   async #send(process: FfmpegProcess, parts: readonly Uint8Array<ArrayBuffer>[]): Promise<void> {
     try {
       for (const part of parts) await process.write(part);
+      if (this.planar) recycle(parts.at(-1)!);
     } catch {
       await Promise.race([process.ended, delay(5000)]);
       this.#failed = this.#failure(process);

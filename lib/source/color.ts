@@ -6,11 +6,14 @@
 import type { ProbedVideo } from "../ffmpeg/probe.ts";
 import type { FrameColor } from "./frame.ts";
 import type { Size } from "./numbers.ts";
+import { LEAST_SIDE } from "./planes.ts";
 
 /** How frames become RGB. */
 export interface ColorPlan {
-  /** ffmpeg's filters, from the decoder to `rgb24`. */
+  /** ffmpeg's filters, from the decoder to `pixels`. */
   readonly filters: readonly string[];
+  /** `yuv420p` where frames are taken as they are, and become RGB here. */
+  readonly pixels: "rgb24" | "yuv420p";
   /** What the RGB frames are, for an encoder's tags. */
   readonly color: FrameColor;
   readonly notes: readonly string[];
@@ -26,11 +29,17 @@ const EXACT = "flags=bilinear+accurate_rnd+full_chroma_int+full_chroma_inp";
  * range is recognised by its transfer function, not by its bit depth, and tone-mapped to BT.709.
  *
  * @param filters What this ffmpeg has.
+ * @param upright False where RGB frames are turned afterwards.
  */
-export function planColor(video: ProbedVideo | undefined, filters: ReadonlySet<string>): ColorPlan {
+export function planColor(
+  video: ProbedVideo | undefined,
+  filters: ReadonlySet<string>,
+  upright = true,
+): ColorPlan {
   if (!video || isRgb(video.pixelFormat)) {
     return {
       filters: [`scale=${size(video)}${EXACT}`, "format=rgb24"],
+      pixels: "rgb24",
       color: { matrix: "bt709", primaries: "bt709", transfer: "bt709" },
       notes: [],
     };
@@ -38,8 +47,10 @@ export function planColor(video: ProbedVideo | undefined, filters: ReadonlySet<s
   const { transfer } = video;
   if (transfer === "smpte2084" || transfer === "arib-std-b67") return planHdr(video, transfer, filters);
   const matrix = matrixOf(video);
+  const pixels = upright && staysPlanar(video) ? "yuv420p" : "rgb24";
   return {
-    filters: [`scale=${size(video)}in_color_matrix=${scaleName(matrix)}:${EXACT}`, "format=rgb24"],
+    filters: [`scale=${size(video)}in_color_matrix=${scaleName(matrix)}:${EXACT}`, `format=${pixels}`],
+    pixels,
     color: {
       matrix,
       primaries: video.primaries ?? defaultPrimaries(matrix),
@@ -50,13 +61,25 @@ export function planColor(video: ProbedVideo | undefined, filters: ReadonlySet<s
   };
 }
 
-/** The filters with which an encoder goes from RGB to YUV with the tags of `color`, or keeps RGB. */
-export function encodeFilters(color: FrameColor, pixelFormat: string): string[] {
+/** True where frames are what {@linkcode Planes} holds: 8-bit 4:2:0 of limited range, nothing turned or cut off. */
+function staysPlanar({ pixelFormat, range, rotation, width, height }: ProbedVideo): boolean {
+  const fits = (side: number) => side % 2 === 0 && side >= LEAST_SIDE;
+  return pixelFormat === "yuv420p" && range !== "pc" && rotation === 0 && fits(width) && fits(height);
+}
+
+/**
+ * The filters with which an encoder goes from RGB to YUV with the tags of `color`, or keeps RGB.
+ *
+ * @param planar True where pictures come in `pixelFormat`, with the matrix of `color`.
+ */
+export function encodeFilters(color: FrameColor, pixelFormat: string, planar = false): string[] {
   if (isRgb(pixelFormat)) return [`format=${pixelFormat}`];
   const range = /^yuvj/.test(pixelFormat) ? "pc" : "tv";
   return [
-    `scale=out_color_matrix=${scaleName(color.matrix)}:out_range=${range}:` +
-    "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp",
+    ...planar ? [] : [
+      `scale=out_color_matrix=${scaleName(color.matrix)}:out_range=${range}:` +
+      "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp",
+    ],
     `format=${pixelFormat}`,
     `setparams=range=${range}:colorspace=${color.matrix}` +
     (color.primaries ? `:color_primaries=${color.primaries}` : "") +
@@ -141,6 +164,7 @@ function planHdr(
         "format=gbrp",
         "format=rgb24",
       ],
+      pixels: "rgb24",
       color,
       notes: [`${name} video is tone-mapped to BT.709`],
     };
@@ -152,6 +176,7 @@ function planHdr(
       `lutrgb=r='${toneCurve(transfer)}':g='${toneCurve(transfer)}':b='${toneCurve(transfer)}'`,
       "format=rgb24",
     ],
+    pixels: "rgb24",
     color,
     notes: [
       `${name} video is tone-mapped by a curve on each channel, without its wider gamut: ` +

@@ -10,7 +10,8 @@ import type { Ffmpeg } from "../ffmpeg/locate.ts";
 import { UsageError, WalkcutError } from "../errors.ts";
 import { ptsSeconds } from "./numbers.ts";
 import { type AsideFile, within } from "./aside.ts";
-import type { Frame, Rational, VideoInfo, VideoSource } from "./frame.ts";
+import type { Frame, FrameColor, Rational, VideoInfo, VideoSource } from "./frame.ts";
+import { planarFrame } from "./planes.ts";
 
 /** Frames that are decoded before they are asked for. */
 const AHEAD = 2;
@@ -32,7 +33,7 @@ export interface Feed {
 /** Settings of {@linkcode Decoder.start}. */
 export interface DecoderOptions {
   readonly ffmpeg: Ffmpeg;
-  /** All of ffmpeg's arguments; NUT with rgb24 must come from its stdout. */
+  /** All of ffmpeg's arguments; NUT with rgb24, or yuv420p of the colour in `info`, must come from its stdout. */
   readonly args: readonly string[];
   /** Name for messages. */
   readonly name: string;
@@ -64,6 +65,8 @@ export class Decoder implements VideoSource {
   readonly #ahead: Promise<NutFrame | undefined>[] = [];
   readonly #pump: Promise<unknown>;
   #scale = 1;
+  /** Set where frames come as planes. */
+  #matrix: FrameColor["matrix"] | undefined;
   #iterated = false;
   #closed = false;
 
@@ -116,7 +119,8 @@ export class Decoder implements VideoSource {
     this.#process = process;
     this.#nut = nut;
     this.#pump = pump;
-    const { width, height, timeBase, frameRate, sampleAspect } = nut.stream;
+    const { width, height, timeBase, frameRate, sampleAspect, pixelFormat } = nut.stream;
+    if (pixelFormat === "yuv420p") this.#matrix = options.info.color?.matrix;
     this.#scale = options.ticks ? finerBy(timeBase, options.ticks) : 1;
     const clock = options.clock ?? (this.#scale > 1 ? { num: 1, den: options.ticks! } : timeBase);
     this.info = {
@@ -128,6 +132,7 @@ export class Decoder implements VideoSource {
       timeBase: clock,
       still,
       ...(still ? { frameCount: 1 } : {}),
+      ...(this.#matrix ? { planar: true } : {}),
     };
   }
 
@@ -154,7 +159,7 @@ export class Decoder implements VideoSource {
           return await this.#endAside();
         }
         last = pts;
-        yield { index: index++, pts, width: this.info.width, height: this.info.height, data: item.data };
+        yield this.#frame(index++, pts, item.data);
       }
       if (!this.#closed) {
         await this.#checkEnd(index, last);
@@ -179,6 +184,13 @@ export class Decoder implements VideoSource {
     await this.#nut.cancel();
     await Promise.allSettled(this.#ahead);
     await this.#pump;
+  }
+
+  #frame(index: number, pts: number, data: Uint8Array<ArrayBuffer>): Frame {
+    const { width, height } = this.info;
+    return this.#matrix
+      ? planarFrame(index, pts, { width, height, matrix: this.#matrix, data })
+      : { index, pts, width, height, data };
   }
 
   /** Frames have ended: the sound of the last of them may come a little later in the pipe. */

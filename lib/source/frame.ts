@@ -10,7 +10,11 @@ export interface Rational {
   readonly den: number;
 }
 
-/** One decoded picture: packed 8-bit RGB, row-major, without padding. */
+/**
+ * One decoded picture: packed 8-bit RGB, row-major, without padding.
+ *
+ * The pixels of a decoded video are often made when `data` is read for the first time.
+ */
 export interface Frame {
   /** Position in the stream, from 0. */
   readonly index: number;
@@ -44,6 +48,8 @@ export interface VideoInfo {
   /** Kinds of the source's other streams that an output could keep. */
   readonly audioStreams: number;
   readonly subtitleStreams: number;
+  /** True where outputs may take frames as they are decoded, in 4:2:0, and not as RGB. */
+  readonly planar?: boolean;
   /** Colours of the frames, as the tags of an encoded output should say them. */
   readonly color?: FrameColor;
   /** Where an output can copy sound, subtitles, chapters and metadata from; unset for pipes and pictures. */

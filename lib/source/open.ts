@@ -230,7 +230,7 @@ async function openPipe(
   const described = await probeInput(ffmpeg, args, head);
   const probe = "probe" in described ? described.probe : undefined;
   if (probe && probe.streams.length > 0 && !probe.video) throw noVideo(name, probe);
-  const plan = planColor(probe?.video, await listCapabilities(ffmpeg, "filters"));
+  const plan = planColor(probe?.video, await listCapabilities(ffmpeg, "filters"), isUpright(content));
   const aside = options.aside === undefined || content.picture || guard
     ? undefined
     : putAside(ffmpeg, args, options.aside, window, probe, name);
@@ -288,7 +288,7 @@ async function openPictures(
   const args = pipeArgs(input.content, fps);
   const described = await probeInput(ffmpeg, args, await Deno.readFile(chosen[0]!));
   const probe = "probe" in described ? described.probe : undefined;
-  const plan = planColor(probe?.video, await listCapabilities(ffmpeg, "filters"));
+  const plan = planColor(probe?.video, await listCapabilities(ffmpeg, "filters"), isUpright(input.content));
   const rate = { num: fps.num, den: fps.den * window.stride };
   return await Decoder.start({
     ffmpeg,
@@ -329,7 +329,7 @@ async function openFile(
   if (probe.duration !== undefined && window.start > 0 && window.start >= probe.duration) {
     throw noFramesChosen(`${name} is ${probe.duration} s long`);
   }
-  const plan = planColor(probe.video, await listCapabilities(ffmpeg, "filters"));
+  const plan = planColor(probe.video, await listCapabilities(ffmpeg, "filters"), isUpright(content));
   const part = options.shard ? await shardWindow(ffmpeg, args, window, options.shard, name) : window;
   const way = seekWay(probe, part);
   const whole = part.frames === Infinity && part.end === Infinity && !picture;
@@ -518,6 +518,10 @@ function limited(
   return { ...origin, inputArgs: ["-t", seconds.toFixed(6), ...origin.inputArgs], trimmed: false };
 }
 
+function isUpright(content: Content | undefined): boolean {
+  return (content?.orientation ?? 1) === 1;
+}
+
 /** ffmpeg's arguments from its input to NUT on its stdout. */
 function decodeArgs(
   ffmpeg: Ffmpeg,
@@ -537,7 +541,7 @@ function decodeArgs(
     "-c:v",
     "rawvideo",
     "-pix_fmt",
-    "rgb24",
+    plan.pixels,
     "-f",
     "nut",
     "pipe:1",
