@@ -32,11 +32,13 @@ export async function checkPrecision(
   device: WalkDevice,
   { matrix, n }: RealWalk,
   steps: number,
+  power?: "form" | "apply",
 ): Promise<PrecisionCheck> {
   const a = denseAdjacency(densePower(Float64Array.from(matrix), n, steps), n, "dot");
   const walk = await device.fromDense(matrix.slice(), n);
   const { segmentation: { tree, labels, leaves, stats }, state } = await cutWalk(walk, {
     steps,
+    ...(power ? { power } : {}),
     stop: { kind: "manc-ncut" },
     maxSegments: 0,
     minPart: 1,
@@ -67,19 +69,25 @@ export async function checkPrecision(
 if (import.meta.main) {
   const pictures = Number(Deno.args[0] ?? 4);
   const walks = (await realWalks(1, pictures)).map((walk) => pooled(walk, 1, 2));
-  console.log("largest of all pictures, N = 512\nstored  device  k  residual  NCut     T");
+  console.log("largest of all pictures, N = 512\nstored  device  k  power  residual  NCut     T");
   for (const [device, precision] of [["cpu", "f32"], ["webgpu", "f32"], ["webgpu", "f16"]] as const) {
     const gpu = device === "webgpu" ? await openGpu() : undefined;
     if (device === "webgpu" && !gpu) continue;
     const opened = gpu ? await createWebGpuWalkDevice(gpu, { precision }) : await createCpuWalkDevice();
-    for (const steps of [1, 2, 3]) {
+    for (
+      const [steps, power] of [[1, "form"], [2, "form"], [2, "apply"], [3, "form"], [3, "apply"]] as const
+    ) {
       const found: PrecisionCheck[] = [];
-      for (const walk of walks) found.push(await checkPrecision(opened, walk, steps));
+      for (const walk of walks) found.push(await checkPrecision(opened, walk, steps, power));
       const worst = (pick: (check: PrecisionCheck) => number) =>
         Math.max(...found.map(pick)).toExponential(1);
       const figures = [worst((c) => c.residual), worst((c) => c.ncut), worst((c) => c.total)];
       const solvers = [...new Set(found.map(({ solver }) => solver))].join(" and ");
-      console.log(`${precision}     ${device.padEnd(6)}  ${steps}  ${figures.join("   ")}  ${solvers}`);
+      console.log(
+        `${precision}     ${device.padEnd(6)}  ${steps}  ${power.padEnd(5)}  ${
+          figures.join("   ")
+        }  ${solvers}`,
+      );
     }
     if (gpu) releaseBasis(gpu);
     await opened.close();
