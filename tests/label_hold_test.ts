@@ -85,6 +85,22 @@ Deno.test("LabelHold.settle() takes a new label that stays, all of it at once, a
   assertEquals(frames(100, halves(-30), halves(0)), 1, `seed ${seed}`);
 });
 
+Deno.test("LabelHold.settle() takes no label while those that are proposed are not one and the same", () => {
+  const seed = freshSeed(), random = uniform(seed);
+  const hold = new LabelHold();
+  const alike: Rgb = [90, 90, 90];
+  const at = (middle: number) => draw((x) => x < 90 ? 1 : x < 160 ? middle : x < 210 ? 2 : 3);
+  for (let t = 0; t < 40; t++) {
+    const frame = picture(at(1), [alike, alike, alike], 1, seed + t);
+    const shown = settled(
+      hold,
+      frame,
+      at(t === 0 ? 1 : t % 5 === 0 ? 2 : t % 5 === 1 || random() < 0.5 ? 3 : 2),
+    );
+    assertEquals(differences(shown, at(1)).length, 0, `frame ${t}, seed ${seed}`);
+  }
+});
+
 Deno.test("LabelHold.settle() holds a label that its colour is for against another for longer, not for ever", () => {
   const seed = freshSeed();
   const colours: Rgb[] = [[60, 60, 60], [160, 60, 60]];
@@ -163,6 +179,8 @@ Deno.test("LabelHold.settle() changes nothing where everything moves, and starts
   hold.restart();
   assertEquals(settled(hold, still, halves(9)), halves(9));
   // A frame of another size can hold nothing of the last.
+  const turned = { ...still, width: HEIGHT, height: WIDTH };
+  assertEquals(settled(hold, turned, halves(50)), halves(50));
   const small = { ...still, width: 4, height: 4, data: new Uint8Array(48) };
   assertEquals(settled(hold, small, new Uint16Array(16).fill(7)), new Uint16Array(16).fill(7));
 });
