@@ -14,7 +14,7 @@ const USAGE = `usage: soak [options]
 `;
 
 /** Frames between two looks at the process. */
-const EVERY = 100;
+const EVERY = 20;
 
 /** What the program holds at a frame. */
 interface Sample {
@@ -25,7 +25,7 @@ interface Sample {
   readonly children: number;
 }
 
-/** Prints a row a thousand frames, and the last against the first. */
+/** Prints ten rows, the memory late in the run against the memory early in it, and by how much it grows. */
 export async function main(args: string[]): Promise<void> {
   const values = parseArgs(args, { string: ["frames", "grid"], boolean: ["help"] });
   if (values.help) return console.log(USAGE);
@@ -34,32 +34,84 @@ export async function main(args: string[]): Promise<void> {
   try {
     await makeClip(`${folder}/clip.mkv`, frames);
     const samples = await run(folder, String(values.grid ?? 32));
-    const step = Math.max(EVERY, frames / 10);
-    const rows = Array.from({ length: Math.floor(frames / step) }, (_, i) => around(samples, (i + 1) * step));
-    console.log(
-      "| frame | MiB resident (median of the frames before) | open files | children |\n|---|---|---|---|",
-    );
-    for (const { frame, memory, files, children } of rows) {
-      console.log(`| ${frame} | ${(memory / 1024).toFixed(1)} | ${files} | ${children} |`);
-    }
-    const [first, last] = [rows[0]!, rows.at(-1)!];
-    console.log(
-      `\nmemory at frame ${last.frame} is ${
-        (100 * last.memory / first.memory).toFixed(1)
-      } % of that at frame ` +
-        `${first.frame}; at most ${(Math.max(...samples.map(({ memory }) => memory)) / 1024).toFixed(1)} MiB`,
-    );
+    report(samples, frames);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
 }
 
-/** Medians of the samples of the 500 frames up to `frame`, since garbage comes and goes. */
-function around(samples: readonly Sample[], frame: number): Sample {
-  const near = samples.filter((sample) => sample.frame <= frame && sample.frame > frame - 5 * EVERY);
-  const median = (key: keyof Sample) =>
-    near.map((sample) => sample[key]).sort((a, b) => a - b)[Math.floor(near.length / 2)] ?? NaN;
-  return { frame, memory: median("memory"), files: median("files"), children: median("children") };
+/** Prints what the samples of a run of `frames` frames come to. */
+function report(samples: readonly Sample[], frames: number): void {
+  const step = frames / 10;
+  console.log("| frames | MiB resident, mean and span | open files | children |\n|---|---|---|---|");
+  for (let i = 0; i < 10; i++) {
+    const [from, to] = [i * step, (i + 1) * step];
+    const { mean, least, most } = memoryOf(samples, from, to);
+    const span = (key: "files" | "children") => {
+      const values = within(samples, from, to).map((sample) => sample[key]);
+      return [...new Set([Math.min(...values), Math.max(...values)])].join("–");
+    };
+    console.log(
+      `| ${Math.round(from)}–${Math.round(to)} | ${mib(mean)} (${mib(least)}–${mib(most)}) | ` +
+        `${span("files")} | ${span("children")} |`,
+    );
+  }
+  // What is taken once (code that is compiled, buffers, the allocator's pools) is taken by then.
+  const [early, late] = [
+    memoryOf(samples, 0.05 * frames, 0.15 * frames),
+    memoryOf(samples, 0.9 * frames, frames),
+  ];
+  const { slope, error } = slopeOf(within(samples, 0.05 * frames, frames));
+  console.log(
+    `\nmemory in the last tenth of the frames (from ${Math.round(0.9 * frames)}) is ` +
+      `${(100 * late.mean / early.mean).toFixed(2)} % of that around frame ${Math.round(0.1 * frames)} ` +
+      `(from ${Math.round(0.05 * frames)} to ${Math.round(0.15 * frames)}); ` +
+      `at most ${mib(Math.max(...samples.map(({ memory }) => memory)))} MiB\n` +
+      `slope: ${(1000 * slope / 1024).toFixed(3)} ± ${
+        (1000 * error / 1024).toFixed(3)
+      } MiB a thousand frames, ` +
+      `${(100 * 1000 * slope / early.mean).toFixed(3)} ± ${(100 * 1000 * error / early.mean).toFixed(3)} %`,
+  );
+}
+
+function within(samples: readonly Sample[], from: number, to: number): readonly Sample[] {
+  return samples.filter(({ frame }) => frame > from && frame <= to);
+}
+
+/** Garbage comes and goes between two looks: the mean of many is what is held. In KiB. */
+function memoryOf(samples: readonly Sample[], from: number, to: number) {
+  const values = within(samples, from, to).map(({ memory }) => memory);
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  return { mean, least: Math.min(...values), most: Math.max(...values) };
+}
+
+/** Blocks of samples whose means are taken for independent of each other: garbage stays for a while. */
+const BLOCKS = 20;
+
+/** Least squares through the means of blocks of samples: KiB a frame, and its standard error. */
+export function slopeOf(
+  samples: readonly Pick<Sample, "frame" | "memory">[],
+): { slope: number; error: number } {
+  const size = Math.max(1, Math.floor(samples.length / BLOCKS));
+  const blocks: { x: number; y: number }[] = [];
+  for (let i = 0; i + size <= samples.length; i += size) {
+    const block = samples.slice(i, i + size);
+    const mean = (key: "frame" | "memory") => block.reduce((sum, sample) => sum + sample[key], 0) / size;
+    blocks.push({ x: mean("frame"), y: mean("memory") });
+  }
+  const n = blocks.length;
+  const [meanX, meanY] = [
+    blocks.reduce((sum, { x }) => sum + x, 0) / n,
+    blocks.reduce((sum, { y }) => sum + y, 0) / n,
+  ];
+  const xx = blocks.reduce((sum, { x }) => sum + (x - meanX) ** 2, 0);
+  const slope = blocks.reduce((sum, { x, y }) => sum + (x - meanX) * (y - meanY), 0) / xx;
+  const left = blocks.reduce((sum, { x, y }) => sum + (y - meanY - slope * (x - meanX)) ** 2, 0);
+  return { slope, error: Math.sqrt(left / (n - 2) / xx) };
+}
+
+function mib(kib: number): string {
+  return (kib / 1024).toFixed(1);
 }
 
 async function makeClip(path: string, frames: number): Promise<void> {
@@ -105,7 +157,7 @@ async function run(folder: string, grid: string): Promise<Sample[]> {
         continue;
       }
       const { frame } = JSON.parse(line) as { frame: number };
-      if (frame < (samples.length + 1) * EVERY) continue;
+      if (frame < (samples.at(-1)?.frame ?? 0) + EVERY) continue;
       pid ??= await programOn(clip);
       samples.push({ frame, ...await look(pid) });
     }
