@@ -15,6 +15,16 @@ export const COMMON_ARGS: readonly string[] = [
   "level+warning",
 ];
 
+/**
+ * Memory as glibc serves it by itself. This program may run with settings that keep its own memory small; they
+ * would have ffmpeg ask the kernel for each of its frames.
+ */
+const USUAL_MEMORY: Readonly<Record<string, string>> = {
+  MALLOC_ARENA_MAX: "8",
+  MALLOC_MMAP_THRESHOLD_: String(2 ** 25),
+  MALLOC_TRIM_THRESHOLD_: String(2 ** 26),
+};
+
 /** Lines of ffmpeg that are kept. */
 const KEPT_LINES = 40;
 /** Milliseconds after which a child that ignores a signal is killed. */
@@ -71,6 +81,7 @@ export class FfmpegProcess {
         stdin: options.stdin ?? "null",
         stdout: options.stdout ?? "null",
         stderr: "piped",
+        env: USUAL_MEMORY,
         // Its own process group: Ctrl-C reaches this program alone, which then ends its children in order.
         // If this program dies, their pipes close and they end.
         detached: true,

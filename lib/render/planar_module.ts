@@ -23,7 +23,8 @@ export interface PlanarModule {
    * @param width bytes of a row.
    * @param u first difference of both rows.
    * @param diff the second one.
-   * @param ids of the upper row, 16 bits each; those of the lower one and of the `line` rows below follow.
+   * @param ids of the upper row, 16 bits each, `line` more than its pixels; those of the lower one and of the
+   *   `line` rows below follow.
    * @param line pixels that an outline is wide.
    * @param blocks their number, > 0.
    * @param table {@linkcode WEIGHTS} by id, two 16-bit numbers or one of 32 bits each: brightness by itself
@@ -121,8 +122,9 @@ function tint(): wasm.WasmFunction {
   return {
     ...{ name: "tint", parameters: 10, integers: 8, vectors: 21 },
     code: [
-      ...[...set(last, integer(-1)), ...set(wide, wasm.add(get(width), get(width)))],
-      ...[...set(ahead, wasm.add(get(line), get(line))), ...set(below, wasm.multiply(get(line), get(wide)))],
+      ...[...set(last, integer(-1)), ...set(ahead, wasm.add(get(line), get(line)))],
+      ...set(wide, wasm.add(wasm.add(get(width), get(width)), get(ahead))),
+      ...set(below, wasm.multiply(get(line), get(wide))),
       ...[...set(none, v.fill16(integer(128))), ...set(shadeU, v.fill16(wasm.loadShort(get(shade))))],
       ...set(shadeV, v.fill16(wasm.loadShort(wasm.add(get(shade), integer(2))))),
       ...wasm.repeatWhile(wasm.less(get(block), get(blocks)), [

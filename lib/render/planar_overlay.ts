@@ -60,7 +60,7 @@ export class PlanarOverlay {
       shade: take(4),
       y: take(BAND * width),
       chroma: [take(BAND * width / 4), take(BAND * width / 4)] as const,
-      ids: take(2 * (BAND + line) * width),
+      ids: take(2 * (BAND + line) * (width + line)),
       list: take(4 * Math.ceil(width / BLOCK)),
     };
     const memory = new WebAssembly.Memory({ initial: Math.ceil(end / PAGE) });
@@ -87,8 +87,8 @@ export class PlanarOverlay {
     colours: Uint32Array<ArrayBuffer>,
   ): Uint8Array<ArrayBuffer> {
     for (const id of ids) this.#meet(id, colours[id]!);
-    const { width, height, line } = this.#options;
-    const { y, chroma, ids: idsAt } = this.#at;
+    const { width, height } = this.#options;
+    const { y, chroma } = this.#at;
     const planes = [width * height, width * height * 5 / 4];
     const out = new Uint8Array(spareBuffer(data.length));
     for (let first = 0; first < height; first += BAND) {
@@ -97,8 +97,8 @@ export class PlanarOverlay {
       const part = (plane: number) =>
         [plane + first * width / 4, plane + (first + rows) * width / 4] as const;
       planes.forEach((plane, k) => this.#bytes.set(data.subarray(...part(plane)), chroma[k]!));
-      this.#ids.set(labels.subarray(first * width, (first + rows + line) * width), idsAt / 2);
-      for (let row = 0; row < rows; row += 2) this.#drawRows(row, first + row);
+      this.#fillIds(labels, first, rows);
+      for (let row = 0; row < rows; row += 2) this.#drawRows(row, height - first);
       out.set(this.#bytes.subarray(y, y + rows * width), first * width);
       planes.forEach((plane, k) =>
         out.set(this.#bytes.subarray(chroma[k]!, chroma[k]! + rows * width / 4), part(plane)[0])
@@ -107,21 +107,32 @@ export class PlanarOverlay {
     return out;
   }
 
-  /** @param row the upper of two rows, in the band; `above` the picture's rows before it. */
-  #drawRows(row: number, above: number): void {
+  /** Ids of a band, the last ones repeated on the right and below, so that blocks there are like others. */
+  #fillIds(labels: Uint16Array<ArrayBuffer>, first: number, rows: number): void {
     const { width, height, line } = this.#options;
+    let at = this.#at.ids / 2;
+    for (let row = first; row < first + rows + line; row++) {
+      const end = (Math.min(row, height - 1) + 1) * width;
+      this.#ids.set(labels.subarray(end - width, end), at);
+      this.#ids.fill(labels[end - 1]!, at + width, at + width + line);
+      at += width + line;
+    }
+  }
+
+  /** @param row the upper of two rows, in the band; `below` the picture's rows from the band's first on. */
+  #drawRows(row: number, below: number): void {
+    const { width, line } = this.#options;
     const { y, chroma, ids, list, table, shade } = this.#at;
-    // Where an outline would reach beyond the picture, pixels are drawn one by one.
-    const blocks = above + 1 + line < height ? Math.floor((width - line) / BLOCK) : 0;
-    const left = blocks <= 0 ? 0 : this.#module.tint(
+    const blocks = Math.floor(width / BLOCK);
+    const left = this.#module.tint(
       ...[y + row * width, width, chroma[0] + row * width / 4, chroma[1] + row * width / 4] as const,
-      ...[ids + 2 * row * width, line, blocks, table, shade, list] as const,
+      ...[ids + 2 * row * (width + line), line, blocks, table, shade, list] as const,
     );
     for (let i = 0; i < left; i++) {
       const x = this.#integers[list / 4 + i]! * BLOCK;
-      this.#drawPixels(row, height - above, x, x + BLOCK);
+      this.#drawPixels(row, below, x, x + BLOCK);
     }
-    this.#drawPixels(row, height - above, Math.max(0, blocks) * BLOCK, width);
+    this.#drawPixels(row, below, blocks * BLOCK, width);
   }
 
   /** The same for single pixels: the differences of four are the mean of what each would have. */
@@ -140,7 +151,7 @@ export class PlanarOverlay {
       for (let k = 0; k < 4; k++) {
         const across = x + (k & 1), down = k >> 1;
         const at = (row + down) * width + across;
-        const label = ids / 2 + at;
+        const label = ids / 2 + at + (row + down) * line;
         const id = labels[label]!;
         const weight = table + id * (WEIGHTS / 4), own = 2 * weight;
         const luma = bytes[y + at]!;
@@ -151,7 +162,7 @@ export class PlanarOverlay {
           integers[weight + 7]!;
         if (
           across + line < width && labels[label + line] !== id ||
-          down + line < below && labels[label + line * width] !== id
+          row + down + line < below && labels[label + line * (width + line)] !== id
         ) {
           bright = (rest * bright + outline * WHITE + 128) >> 8;
           tintU = (rest * tintU + grey) / 256;

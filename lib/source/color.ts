@@ -28,14 +28,14 @@ const EXACT = "flags=bilinear+accurate_rnd+full_chroma_int+full_chroma_inp";
  * Without a tag, YUV is taken for BT.709 from 1280×720 up and for BT.601 below, as players do. High dynamic
  * range is recognised by its transfer function, not by its bit depth, and tone-mapped to BT.709.
  *
- * @param filters What this ffmpeg has.
+ * @param filters Lists what this ffmpeg has; called for high dynamic range alone.
  * @param upright False where RGB frames are turned afterwards.
  */
-export function planColor(
+export async function planColor(
   video: ProbedVideo | undefined,
-  filters: ReadonlySet<string>,
+  filters: () => Promise<ReadonlySet<string>>,
   upright = true,
-): ColorPlan {
+): Promise<ColorPlan> {
   if (!video || isRgb(video.pixelFormat)) {
     return {
       filters: [`scale=${size(video)}${EXACT}`, "format=rgb24"],
@@ -45,7 +45,9 @@ export function planColor(
     };
   }
   const { transfer } = video;
-  if (transfer === "smpte2084" || transfer === "arib-std-b67") return planHdr(video, transfer, filters);
+  if (transfer === "smpte2084" || transfer === "arib-std-b67") {
+    return planHdr(video, transfer, await filters());
+  }
   const matrix = matrixOf(video);
   const pixels = upright && staysPlanar(video) ? "yuv420p" : "rgb24";
   return {

@@ -11,7 +11,7 @@ import {
   locateFfmpeg,
   passthroughArgs,
 } from "../ffmpeg/locate.ts";
-import { type Probe, probeInput, type ProbeResult } from "../ffmpeg/probe.ts";
+import { type Probe, type ProbedVideo, probeInput, type ProbeResult } from "../ffmpeg/probe.ts";
 import { UsageError } from "../errors.ts";
 import { type ColorPlan, planColor } from "./color.ts";
 import { AsideFile, leadsIn } from "./aside.ts";
@@ -230,7 +230,7 @@ async function openPipe(
   const described = await probeInput(ffmpeg, args, head);
   const probe = "probe" in described ? described.probe : undefined;
   if (probe && probe.streams.length > 0 && !probe.video) throw noVideo(name, probe);
-  const plan = planColor(probe?.video, await listCapabilities(ffmpeg, "filters"), isUpright(content));
+  const plan = await planOf(ffmpeg, probe?.video, content);
   const aside = options.aside === undefined || content.picture || guard
     ? undefined
     : putAside(ffmpeg, args, options.aside, window, probe, name);
@@ -288,7 +288,7 @@ async function openPictures(
   const args = pipeArgs(input.content, fps);
   const described = await probeInput(ffmpeg, args, await Deno.readFile(chosen[0]!));
   const probe = "probe" in described ? described.probe : undefined;
-  const plan = planColor(probe?.video, await listCapabilities(ffmpeg, "filters"), isUpright(input.content));
+  const plan = await planOf(ffmpeg, probe?.video, input.content);
   const rate = { num: fps.num, den: fps.den * window.stride };
   return await Decoder.start({
     ffmpeg,
@@ -329,7 +329,7 @@ async function openFile(
   if (probe.duration !== undefined && window.start > 0 && window.start >= probe.duration) {
     throw noFramesChosen(`${name} is ${probe.duration} s long`);
   }
-  const plan = planColor(probe.video, await listCapabilities(ffmpeg, "filters"), isUpright(content));
+  const plan = await planOf(ffmpeg, probe.video, content);
   const part = options.shard ? await shardWindow(ffmpeg, args, window, options.shard, name) : window;
   const way = seekWay(probe, part);
   const whole = part.frames === Infinity && part.end === Infinity && !picture;
@@ -518,8 +518,14 @@ function limited(
   return { ...origin, inputArgs: ["-t", seconds.toFixed(6), ...origin.inputArgs], trimmed: false };
 }
 
-function isUpright(content: Content | undefined): boolean {
-  return (content?.orientation ?? 1) === 1;
+/** How the frames of an input become RGB. */
+async function planOf(
+  ffmpeg: Ffmpeg,
+  video: ProbedVideo | undefined,
+  content: Content | undefined,
+): Promise<ColorPlan> {
+  const upright = (content?.orientation ?? 1) === 1;
+  return await planColor(video, () => listCapabilities(ffmpeg, "filters"), upright);
 }
 
 /** ffmpeg's arguments from its input to NUT on its stdout. */
