@@ -11,24 +11,27 @@ import { padded, PANEL, TileMemory } from "../walk/cpu/tiles.ts";
 /** Where blocks are multiplied; nothing stays in it from one call to the next. */
 const memory = new TileMemory();
 
-/** XᵀX of a block, `[r, r]`, full. Four rows at a time, so that each sum is touched a quarter as often. */
+/** Rows that {@linkcode gram} takes at a time, so that each sum is touched once for them. */
+const TOGETHER = 8;
+
+/** XᵀX of a block, `[r, r]`, full. */
 export function gram(x: Float32Array, n: number, r: number): Float64Array {
   const out = new Float64Array(r * r);
-  let i = 0;
-  for (; i + 4 <= n; i += 4) {
-    const [p, q, s, t] = [i * r, (i + 1) * r, (i + 2) * r, (i + 3) * r];
+  // In float64 from the start: each number is read r times.
+  const rows = new Float64Array(TOGETHER * r);
+  const [p, q, s, t, u, v, w] = [r, 2 * r, 3 * r, 4 * r, 5 * r, 6 * r, 7 * r];
+  for (let i = 0; i < n; i += TOGETHER) {
+    const count = Math.min(TOGETHER, n - i) * r;
+    if (count < rows.length) rows.fill(0, count);
+    for (let at = 0; at < count; at++) rows[at] = x[i * r + at]!;
     for (let a = 0; a < r; a++) {
-      const [xp, xq, xs, xt] = [x[p + a]!, x[q + a]!, x[s + a]!, x[t + a]!];
+      const [x0, x1, x2, x3] = [rows[a]!, rows[p + a]!, rows[q + a]!, rows[s + a]!];
+      const [x4, x5, x6, x7] = [rows[t + a]!, rows[u + a]!, rows[v + a]!, rows[w + a]!];
       const base = a * r;
       for (let b = a; b < r; b++) {
-        out[base + b]! += xp * x[p + b]! + xq * x[q + b]! + xs * x[s + b]! + xt * x[t + b]!;
+        out[base + b]! += x0 * rows[b]! + x1 * rows[p + b]! + x2 * rows[q + b]! + x3 * rows[s + b]! +
+          (x4 * rows[t + b]! + x5 * rows[u + b]! + x6 * rows[v + b]! + x7 * rows[w + b]!);
       }
-    }
-  }
-  for (; i < n; i++) {
-    const row = i * r;
-    for (let a = 0; a < r; a++) {
-      for (let b = a; b < r; b++) out[a * r + b]! += x[row + a]! * x[row + b]!;
     }
   }
   for (let a = 0; a < r; a++) for (let b = 0; b < a; b++) out[a * r + b] = out[b * r + a]!;

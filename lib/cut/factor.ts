@@ -203,8 +203,8 @@ async function projectWithProbes(
   for (let i = 0; i < n; i++) {
     let inside = 0;
     let outside = 0;
-    for (let a = 0; a < rank; a++) inside += block![i * columns + a]! ** 2;
-    for (let a = rank; a < columns; a++) outside += block![i * columns + a]! ** 2 / probes;
+    for (let a = i * columns; a < i * columns + rank; a++) inside += block![a]! * block![a]!;
+    for (let a = i * columns + rank; a < (i + 1) * columns; a++) outside += block![a]! * block![a]! / probes;
     diagonal[i] = inside + outside;
     held += inside;
     missed += outside;
