@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { fileURLToPath } from "node:url";
 import { parseSources } from "../lib/setup/apt_sources.ts";
 import { checkAdapter, checkDeno, checkFfmpeg, checkNetwork } from "../lib/setup/checks.ts";
 import { explain } from "../lib/setup/compile.ts";
@@ -108,6 +109,47 @@ Deno.test("install() puts a launcher into a folder that works from any other", a
     const decoder = new TextDecoder();
     assertEquals([code, decoder.decode(stdout)], [2, ""]);
     assertEquals(decoder.decode(stderr), "walkcut: No such file: missing file.mp4\n");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("deno install --global, as install.ts has it, gives a program that works from any folder", async () => {
+  const root = fileURLToPath(new URL("../", import.meta.url));
+  const { imports } = JSON.parse(await Deno.readTextFile(`${root}deno.json`));
+  const map = JSON.parse(await Deno.readTextFile(`${root}lib/setup/import_map.json`)).imports;
+  for (const [name, target] of Object.entries<string>(imports)) {
+    if (!target.startsWith("jsr:")) assertEquals(map[name], target);
+  }
+  for (const name of ["assert", "cli"]) {
+    const { exports } = JSON.parse(await Deno.readTextFile(`${root}lib/std/${name}/deno.json`));
+    const all: Record<string, string> = typeof exports === "string" ? { ".": exports } : exports;
+    for (const [path, file] of Object.entries(all)) {
+      assertEquals(map[`@std/${name}${path.slice(1)}`], `../std/${name}${file.slice(1)}`);
+    }
+  }
+  const text = await Deno.readTextFile(`${root}lib/setup/install.ts`);
+  const line = /deno (install --global[^`]*?main\.ts)/.exec(text)![1]!.replace(/\\\n \*/, "").split(/\s+/);
+  const folder = await Deno.makeTempDir({ prefix: "walkcut-install-" });
+  try {
+    const env = { DENO_INSTALL_ROOT: folder, NO_COLOR: "1" };
+    const installed = await new Deno.Command(Deno.execPath(), { args: line, cwd: root, env }).output();
+    assert(installed.success, new TextDecoder().decode(installed.stderr));
+    await Deno.mkdir(`${folder}/empty`);
+    await Deno.writeFile(`${folder}/empty/raw`, new Uint8Array(32 * 24 * 3).map((_, i) => i));
+    const { code, stderr } = await new Deno.Command("walkcut", {
+      args: [
+        ...["raw", "--input-format", "rgb24", "--size", "32x24", "--device", "cpu", "--grid", "32", "-q"],
+        ...["-o", "out%d.png"],
+      ],
+      cwd: `${folder}/empty`,
+      env: { PATH: `${folder}/bin:${Deno.env.get("PATH")}` },
+    }).output();
+    assertEquals([code, new TextDecoder().decode(stderr)], [0, ""]);
+    assertEquals([...Deno.readDirSync(`${folder}/empty`)].map(({ name }) => name).sort(), [
+      "out1.png",
+      "raw",
+    ]);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -1,8 +1,14 @@
 /**
  * Puts `walkcut` on PATH: `deno task install [FOLDER]`.
  *
- * `deno install --global` copies the configuration away from the folders that it
- * links to (`lib/std`), so that nothing resolves. This writes a launcher instead.
+ * It writes a launcher, which sets the allocator and V8 as the task does. Deno's own way works too, and takes
+ * some more memory. It copies a configuration away from the folders that it links to (`lib/std`), so that it
+ * must be given the import map beside this file:
+ *
+ * ```sh
+ * deno install --global --quiet --name walkcut --import-map lib/setup/import_map.json --unstable-raw-imports \
+ *   --allow-read --allow-write --allow-env --allow-sys --allow-run=ffmpeg main.ts
+ * ```
  *
  * @module
  */
