@@ -21,7 +21,7 @@ export type TileKernel = (
   b: number,
   /** `[rows, 8]`, contiguous. */
   c: number,
-  /** A positive multiple of 4. */
+  /** A positive multiple of 8. */
   k: number,
   /** Number of tiles, positive, and how far a, b and c move from one to the next. */
   count: number,
@@ -142,8 +142,8 @@ interface Kernel {
   readonly code: Bytes;
 }
 
-/** Steps of the sum that a turn of the loop takes. */
-const UNROLLED = 4;
+/** Steps of the sum that a turn of the loop takes; each of Aᵀ moves a pointer on, so that there are more. */
+const UNROLLED = { rows: 4, columns: 8 } as const;
 
 /** A run of tiles: `height` rows of A along the sum, or as many columns. */
 function tileKernel(layout: "rows" | "columns", height: number, fused: boolean): Kernel {
@@ -152,6 +152,7 @@ function tileKernel(layout: "rows" | "columns", height: number, fused: boolean):
   // What is left of the sum, where it is in B and in each row of A; then the sums, two vectors of B and a value of A.
   const [left, inB, inA] = [parameters, parameters + 1, parameters + 2];
   const byRow = layout === "rows";
+  const steps = UNROLLED[layout];
   const rows = Array.from({ length: height }, (_, r) => byRow ? inA + r : inA);
   const integers = 2 + (byRow ? height : 1);
   const sum = parameters + integers;
@@ -167,7 +168,7 @@ function tileKernel(layout: "rows" | "columns", height: number, fused: boolean):
       ...set(at),
     ];
   };
-  const turn = Array.from({ length: UNROLLED }, (_, u) => [
+  const turn = Array.from({ length: steps }, (_, u) => [
     ...[...load(inB, u * 32), ...set(low), ...load(inB, u * 32 + 16), ...set(high)],
     ...rows.flatMap((pointer, r) => [
       ...splat(pointer, byRow ? u * 4 : r * 4),
@@ -191,9 +192,9 @@ function tileKernel(layout: "rows" | "columns", height: number, fused: boolean):
       ...sums.flatMap((i) => [...zero, ...set(sum + i)]),
       ...Op.loop,
       ...turn,
-      ...byRow ? rows.flatMap((pointer) => advance(pointer, constant(4 * UNROLLED))) : [],
-      ...advance(inB, constant(32 * UNROLLED)),
-      ...repeat(left, UNROLLED),
+      ...byRow ? rows.flatMap((pointer) => advance(pointer, constant(4 * steps))) : [],
+      ...advance(inB, constant(32 * steps)),
+      ...repeat(left, steps),
       ...Op.end,
       // Sums of a part are added to what is there, so that long sums are added in parts.
       ...sums.flatMap((i) => store(c, i * 16, [...load(c, i * 16), ...get(sum + i), ...simd(Op.f32x4Add)])),

@@ -17,7 +17,7 @@ const ALIGNMENT = 64;
 export const PANEL = 8;
 
 /** Rows and summed lengths are padded with zeros to a multiple of this. */
-const QUAD = 4;
+const PADDING = 8;
 
 /** Length of the sum at a time: a panel's part of it and four rows of A lie in the first cache. */
 const DEPTH = 512;
@@ -31,7 +31,7 @@ const TRANSPOSED_TILES = 21;
 
 /** Numbers that a row or a summed length takes up. */
 export function padded(length: number): number {
-  return Math.ceil(length / QUAD) * QUAD;
+  return Math.ceil(length / PADDING) * PADDING;
 }
 
 /** Rows of a padded height that tall tiles cover; low ones do the rest. */
@@ -55,7 +55,7 @@ export interface Region {
   readonly length: number;
 }
 
-/** A matrix in the memory: rows `stride` apart, both sides padded with zeros to a multiple of 4. */
+/** A matrix in the memory: rows `stride` apart, both sides padded with zeros to a multiple of 8. */
 export interface TileMatrix extends Region {
   readonly rows: number;
   readonly columns: number;
