@@ -19,7 +19,7 @@ export const COMMON_ARGS: readonly string[] = [
  * Memory as glibc serves it by itself. This program may run with settings that keep its own memory small; they
  * would have ffmpeg ask the kernel for each of its frames.
  */
-const USUAL_MEMORY: Readonly<Record<string, string>> = {
+export const USUAL_MEMORY: Readonly<Record<string, string>> = {
   MALLOC_ARENA_MAX: "8",
   MALLOC_MMAP_THRESHOLD_: String(2 ** 25),
   MALLOC_TRIM_THRESHOLD_: String(2 ** 26),
