@@ -503,12 +503,13 @@ for (const recipe of RECIPES) {
         checkLabels(recipe, `${folder}/out`, labels, width),
       ]);
       assertEquals((await names(`${folder}/out`)).filter((name) => name.includes("partial")), []);
-      const parts: Frame[] = [];
-      for (let index = 1; index <= 3; index++) {
+      const parts = (await Promise.all([1, 2, 3].map(async (index) => {
         const part = await openVideo(input, { shard: { index, count: 3 } });
-        for await (const frame of part.frames()) parts.push(frame);
+        const frames: Frame[] = [];
+        for await (const frame of part.frames()) frames.push(frame);
         await part.close();
-      }
+        return frames;
+      }))).flat();
       assertEquals(parts.length, FRAMES, `${recipe.file} in three parts`);
       parts.forEach(({ data }, i) =>
         assertEquals(distance(data, frames[i]!.data), 0, `${recipe.file} in three parts: frame ${i}`)
