@@ -1,9 +1,10 @@
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import { cutFrame, type CutSettings } from "../lib/cut/cut_frame.ts";
-import { orthonormalise } from "../lib/cut/blocks.ts";
-import { continueFactor, ENOUGH_TRACE, sketchFactor } from "../lib/cut/factor.ts";
+import { gram, orthonormalise } from "../lib/cut/blocks.ts";
+import { continueFactor, ENOUGH_TRACE, sketchFactor, STALE_TRACE } from "../lib/cut/factor.ts";
 import { FactorSolver } from "../lib/cut/factor_solver.ts";
 import { symmetricEigen } from "../lib/cut/small_eigen.ts";
+import { ascending } from "../lib/cut/sweep.ts";
 import { HYSTERESIS, thresholdOf } from "../lib/cut/stop.ts";
 import { gaussian, uniform } from "../lib/random.ts";
 import { Tally } from "../lib/walk/tally.ts";
@@ -145,6 +146,55 @@ Deno.test("continueFactor() tries a stale basis again ever more seldom", async (
   const rank = again.rows.length / 128;
   assert(tally.applications >= rank + next.rank && tally.applications <= 2 * rank + 8, `seed ${seed}`);
   assert(next.renewals!.left <= 4 && next.renewals!.wait === 4, `seed ${seed}`);
+});
+
+Deno.test("continueFactor() renews a basis that has moved by one product a column more", async () => {
+  const seed = newSeed();
+  const n = 128;
+  const { walk } = blockWalk(n, 4, 0.05, seed);
+  const { rank, basis, rows } = await sketchFactor(new Tally(walk), 1, { seed });
+  const noise = gaussian(n * rank, seed + 1);
+  const moved = orthonormalise(basis.map((v, i) => v + 0.03 * noise[i]!), n, rank).basis;
+  const tally = new Tally(walk);
+  const factor = await continueFactor(tally, 1, { basis: moved, rows }, seed);
+  const message = `seed ${seed}`;
+  assert(tally.applications <= 2 * (rank + 8), `${message}: ${tally.applications} products`);
+  assertEquals(factor.renewals, { left: 1, wait: 1 }, message);
+  assert(factor.traceShare >= STALE_TRACE, `${message}: ${factor.traceShare}`);
+  const a = adjacency(await walk.dense(), n);
+  let [trace, held, error, size] = [0, 0, 0, 0];
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j < n; j++) {
+      let own = 0;
+      for (let c = 0; c < factor.rank; c++) {
+        own += factor.rows[i * factor.rank + c]! * factor.rows[j * factor.rank + c]!;
+      }
+      if (i === j) held += own;
+      error += (a[i * n + j]! - own) ** 2;
+      size += a[i * n + j]! ** 2;
+    }
+    trace += a[i * n + i]!;
+  }
+  assert(error <= 0.03 ** 2 * size, `${message}: F·Fᵀ is off by ${Math.sqrt(error / size)} of A`);
+  assertLessOrEqual(Math.abs(held / trace - factor.traceShare), 0.02, message);
+  const inner = gram(factor.basis, n, factor.rank);
+  inner.forEach((v, at) => {
+    const one = at % (factor.rank + 1) === 0 ? 1 : 0;
+    assertLessOrEqual(Math.abs(v - one), 2e-3, `${message}: the basis is not orthonormal at ${at}`);
+  });
+});
+
+Deno.test("ascending() orders as comparing does: equal values, both zeros and the smallest numbers too", () => {
+  const seed = newSeed();
+  const next = uniform(seed);
+  for (let round = 0; round < 50; round++) {
+    const values = Float32Array.from({ length: 1 + round * 7 }, () => {
+      const kind = Math.floor(5 * next());
+      return [0, -0, 1e-42 * (next() - 0.5), Math.round(9 * (next() - 0.5)), 1e30 * (next() - 0.5)][kind]!;
+    });
+    const expected = Array.from(values.keys()).sort((a, b) => values[a]! - values[b]! || a - b);
+    assertEquals([...ascending(values)], expected, `seed ${seed}, round ${round}`);
+  }
 });
 
 Deno.test("FactorSolver proposes the best threshold of its vector, by the definition of NCut", async () => {

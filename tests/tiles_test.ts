@@ -1,6 +1,6 @@
 import { assertEquals, assertLessOrEqual, assertRejects } from "@std/assert";
 import { WalkcutError } from "../lib/errors.ts";
-import { deflate, gram, orthonormalise, rowGram } from "../lib/cut/blocks.ts";
+import { deflate, gram, orthonormalise, roundedGram, rowGram, scaledGram } from "../lib/cut/blocks.ts";
 import { gaussian } from "../lib/random.ts";
 import { instantiateTiles, LOW, TALL } from "../lib/walk/cpu/tile_module.ts";
 import { type Region, TileMemory } from "../lib/walk/cpu/tiles.ts";
@@ -154,6 +154,35 @@ Deno.test("rowGram() is the product of all pairs of rows, symmetric to the last 
         assertEquals(found[i * m + j], found[j * m + i], `seed ${seed}`);
       }
     }
+  }
+});
+
+Deno.test("roundedGram() and scaledGram() are the sums that gram() adds up in float64", () => {
+  const seed = freshSeed();
+  for (const [n, r] of [[1, 1], [5, 9], [37, 8], [700, 20], [1030, 63]] as const) {
+    const x = gaussian(n * r, seed + n);
+    const nodes = Uint32Array.from({ length: n }, (_, i) => i).filter((i) => i === 0 || i % 3 !== 1);
+    const scale = Float64Array.from(nodes, (i) => 0.5 + (i % 7) / 7);
+    const part = new Float32Array(nodes.length * r);
+    nodes.forEach((node, i) => {
+      for (let a = 0; a < r; a++) part[i * r + a] = x[node * r + a]! * scale[i]!;
+    });
+    const message = `n ${n}, r ${r}, seed ${seed}`;
+    const pairs = [[roundedGram(x, n, r), gram(x, n, r)], [
+      scaledGram(x, r, nodes, scale),
+      gram(part, nodes.length, r),
+    ]];
+    for (const [found, expected] of pairs) {
+      const error = relativeError(Float32Array.from(found!), Float32Array.from(expected!));
+      assertLessOrEqual(error, 2e-6, message);
+      for (let a = 0; a < r; a++) {
+        for (let b = 0; b < a; b++) assertEquals(found![a * r + b], found![b * r + a], message);
+      }
+    }
+    // The definition, entry by entry.
+    let own = 0;
+    for (let i = 0; i < n; i++) own += x[i * r]! * x[i * r + r - 1]!;
+    assertLessOrEqual(Math.abs(gram(x, n, r)[r - 1]! - own), 1e-9 * n, message);
   }
 });
 
