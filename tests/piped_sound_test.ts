@@ -13,7 +13,7 @@ import {
   SOUND_RATE,
   streamOf,
 } from "./io_media.ts";
-import { start, told, walkcut } from "./program.ts";
+import { commandOf, quoted, start, told, walkcut } from "./program.ts";
 
 const SECONDS = 3;
 
@@ -242,7 +242,7 @@ Deno.test("a run on a pipe that is stopped or fails leaves nothing of the sound 
     assertEquals(await keepers(), []);
   }));
 
-Deno.test("a named pipe is read as stdin is", () =>
+Deno.test("a named pipe is read as stdin is, and a shell's has no name for the output", () =>
   inFolder(async (folder) => {
     await Deno.writeFile(`${folder}/in.mkv`, await richStream(folder, 1));
     await new Deno.Command("mkfifo", { args: [`${folder}/fifo`] }).output();
@@ -252,4 +252,11 @@ Deno.test("a named pipe is read as stdin is", () =>
     assertEquals([code, stderr], [0, ""]);
     assertEquals((await packetTimes(`${folder}/out.mkv`)).length, 25);
     assertMatch(await describe(`${folder}/out.mkv`), /Audio: aac/);
+    const script = `${commandOf(["--null-model"]).map(quoted).join(" ")} <(cat in.mkv)`;
+    const shell = await new Deno.Command("bash", { args: ["-c", script], cwd: folder }).output();
+    assertEquals(shell.code, 2);
+    assertMatch(
+      new TextDecoder().decode(shell.stderr),
+      /^walkcut: This input has no name for its output: \/dev\/fd\/\d+; give one with -o\n$/,
+    );
   }));

@@ -364,7 +364,7 @@ function optionOf(key: string): string {
 
 /** `INPUT.walkcut.mp4` beside the input; in the current folder for a URL. */
 export function defaultOutput(input: string, values: Pick<SegmentValues, "show">, info: VideoInfo): string {
-  if (input === "-" || /[%*?\[]/.test(input) && !info.origin) {
+  if (/^(-$|\/(dev|proc)\/)/.test(input) || /[%*?\[]/.test(input) && !info.origin) {
     throw new UsageError({
       what: "This input has no name for its output",
       found: input,
