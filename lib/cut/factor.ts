@@ -65,7 +65,7 @@ const HEADROOM = 0.03;
 const LEAST_RANK = 32;
 
 /** Share of the trace below which what a stale basis missed is too much for its probes to tell how much a renewed one holds. */
-const TOLD_TRACE = 0.8;
+const TOLD_TRACE = 0.9;
 
 /** Eigenvalues below this share of the largest are too near the noise of float32 for a direction of a basis. */
 const SURE = 1e-4;
