@@ -111,6 +111,18 @@ export class AsideFile implements Aside {
     await this.#process.closeStdin();
   }
 
+  /**
+   * Looks whether it goes on well: a run of hours shall not learn at its end that there is no sound.
+   *
+   * @throws {FfmpegError} If ffmpeg was killed, or what it writes to is full.
+   */
+  check(): void {
+    const status = this.#process.status;
+    if (status?.signal || (status?.success === false && FAULTS.test(this.#process.lastError ?? ""))) {
+      throw this.#process.failure("The sound of the piped input could not be kept");
+    }
+  }
+
   origin(): Promise<Origin | string> {
     this.#origin ??= this.#settle();
     return this.#origin;
@@ -122,9 +134,7 @@ export class AsideFile implements Aside {
     await within(WRITE_MS, this.end().then(() => process.ended));
     if (!process.status) await process.kill();
     const status = await process.ended;
-    if (status.signal || (!status.success && FAULTS.test(process.lastError ?? ""))) {
-      throw process.failure("The sound of the piped input could not be kept");
-    }
+    this.check();
     // Times are taken as they are: they begin where the frames do.
     const inputArgs = [
       ...["-protocol_whitelist", "file", "-seek_timestamp", "1", "-f", this.#muxer, "-i", `file:${path}`],

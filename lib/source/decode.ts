@@ -151,6 +151,7 @@ export class Decoder implements VideoSource {
         this.#fill();
         const item = await this.#ahead.shift()!;
         if (!item || this.#closed) break;
+        this.#options.feed?.aside?.check();
         this.#fill();
         // Pictures of a sequence are numbered, everything else is timed.
         const pts = this.#options.clock ? index : Math.round(item.pts / this.#scale);
