@@ -77,19 +77,26 @@ export function combine(
 /** Directions of a block below this share of its largest variance are noise of float32. */
 const NOISE = 1e-9;
 
+/** What is left of a column's variance is noise below this share of it, where sums are float32. */
+const ROUNDED_NOISE = 1e-5;
+
 /**
  * An orthonormal basis of a block's columns: twice by a triangle of its Gram matrix, as
  * one pass loses half the digits. Columns come in order of what they add to those before.
  *
  * @param rank most columns to keep; fewer are kept where the block has fewer directions.
+ * @param apart whether the columns are not far from orthogonal, of whatever lengths: then float32 sums are enough.
  */
 export function orthonormalise(
   x: Float32Array,
   n: number,
   r: number,
   rank = r,
+  apart = false,
 ): { basis: Float32Array<ArrayBuffer>; rank: number } {
-  const first = independent(x, n, r, rank);
+  const first = apart
+    ? independent(x, n, r, rank, roundedGram(x, n, r), ROUNDED_NOISE)
+    : independent(x, n, r, rank);
   const weights = inverseOfNearIdentity(roundedGram(first.basis, n, first.rank), first.rank);
   // Where rounding made directions of its own, the triangle has no sure diagonal.
   if (!weights) return independent(first.basis, n, first.rank, first.rank);
@@ -102,19 +109,23 @@ function independent(
   n: number,
   r: number,
   most: number,
+  g = gram(x, n, r),
+  ownNoise = 0,
 ): { basis: Float32Array<ArrayBuffer>; rank: number } {
-  const g = gram(x, n, r);
   const order = Array.from({ length: r }, (_, i) => i);
   const left = Float64Array.from(order, (i) => g[i * r + i]!);
   const largest = left.reduce((a, b) => Math.max(a, b), 0);
+  const least = left.map((own) => Math.max(NOISE * largest, ownNoise * own));
   // Row i belongs to column order[i].
   const lower = Array.from(order, () => new Float64Array(r));
   let rank = 0;
   for (; rank < Math.min(most, r); rank++) {
     let pivot = rank;
+    // What is noise counts as nothing.
+    for (let i = rank; i < r; i++) if (!(left[i]! > least[i]!)) left[i] = 0;
     for (let i = rank + 1; i < r; i++) if (left[i]! > left[pivot]!) pivot = i;
-    if (!(left[pivot]! > NOISE * largest)) break;
-    for (const list of [order, left, lower] as { [i: number]: unknown }[]) {
+    if (left[pivot] === 0) break;
+    for (const list of [order, left, least, lower] as { [i: number]: unknown }[]) {
       [list[rank], list[pivot]] = [list[pivot], list[rank]];
     }
     const own = lower[rank]!;

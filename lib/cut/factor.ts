@@ -164,7 +164,7 @@ async function rowBasis(
   columns: number,
 ): Promise<{ basis: Float32Array<ArrayBuffer>; rank: number }> {
   const [rowSpace] = await tally.products([{ block: x, columns, word: backward(steps) }]);
-  return orthonormalise(rowSpace!, tally.walk.n, columns, MOST_COLUMNS);
+  return orthonormalise(rowSpace!, tally.walk.n, columns, MOST_COLUMNS, true);
 }
 
 /** F = M·V. */
@@ -228,7 +228,7 @@ async function projectOnColumns(
   diagonal: Float32Array<ArrayBuffer>,
 ): Promise<{ values: Float64Array; trace: number; traceShare: number; reduced: (rank: number) => Factor }> {
   const n = tally.walk.n;
-  const { basis: q, rank: r } = orthonormalise(block, n, columns, MOST_COLUMNS);
+  const { basis: q, rank: r } = orthonormalise(block, n, columns, MOST_COLUMNS, true);
   const [y] = await tally.products([{ block: q, columns: r, word: backward(steps) }]);
   const { values: all, vectors } = symmetricEigen(roundedGram(y!, n, r), r);
   const values = all.filter((value) => value > SURE * all[0]!);
