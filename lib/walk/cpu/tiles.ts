@@ -34,6 +34,22 @@ export function padded(length: number): number {
   return Math.ceil(length / PADDING) * PADDING;
 }
 
+/** Copies a panel's row, or part of it. */
+function copyRow(from: Float32Array, source: number, to: Float32Array, target: number, count: number): void {
+  if (count === PANEL) {
+    to[target] = from[source]!;
+    to[target + 1] = from[source + 1]!;
+    to[target + 2] = from[source + 2]!;
+    to[target + 3] = from[source + 3]!;
+    to[target + 4] = from[source + 4]!;
+    to[target + 5] = from[source + 5]!;
+    to[target + 6] = from[source + 6]!;
+    to[target + 7] = from[source + 7]!;
+  } else {
+    for (let c = 0; c < count; c++) to[target + c] = from[source + c]!;
+  }
+}
+
 /** Rows of a padded height that tall tiles cover; low ones do the rest. */
 function tallRows(height: number): number {
   let tall = height;
@@ -208,7 +224,7 @@ export class TileMemory {
       for (let i = 0; i < rows; i++) {
         const source = start + i * stride + column;
         const target = base + i * PANEL;
-        for (let c = 0; c < some; c++) numbers[target + c] = from[source + c]!;
+        copyRow(from, source, numbers, target, some);
       }
       column += some;
     }
@@ -270,7 +286,7 @@ export class TileMemory {
       for (let i = 0; i < rows; i++) {
         const source = base + i * PANEL;
         const target = i * width + column;
-        for (let c = 0; c < some; c++) out[target + c] = numbers[source + c]!;
+        copyRow(numbers, source, out, target, some);
       }
       column += some;
     }
