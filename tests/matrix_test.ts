@@ -496,25 +496,21 @@ for (const recipe of RECIPES) {
         }
       }
       const before = await decode(input, folder, recipe.sound !== undefined);
-      await Promise.all([
-        ...FILES.map((product) =>
-          checkProduct(recipe, product, `${folder}/out/${product.file}`, before, frames)
-        ),
-        checkLabels(recipe, `${folder}/out`, labels, width),
-      ]);
       assertEquals((await names(`${folder}/out`)).filter((name) => name.includes("partial")), []);
-      const parts = (await Promise.all([1, 2, 3].map(async (index) => {
-        const part = await openVideo(input, { shard: { index, count: 3 } });
-        const frames: Frame[] = [];
-        for await (const frame of part.frames()) frames.push(frame);
-        await part.close();
-        return frames;
-      }))).flat();
-      assertEquals(parts.length, FRAMES, `${recipe.file} in three parts`);
-      parts.forEach(({ data }, i) =>
-        assertEquals(distance(data, frames[i]!.data), 0, `${recipe.file} in three parts: frame ${i}`)
-      );
-      await Promise.all(STREAMS.map(async (product) => {
+      const inParts = async () => {
+        const parts = (await Promise.all([1, 2, 3].map(async (index) => {
+          const part = await openVideo(input, { shard: { index, count: 3 } });
+          const frames: Frame[] = [];
+          for await (const frame of part.frames()) frames.push(frame);
+          await part.close();
+          return frames;
+        }))).flat();
+        assertEquals(parts.length, FRAMES, `${recipe.file} in three parts`);
+        parts.forEach(({ data }, i) =>
+          assertEquals(distance(data, frames[i]!.data), 0, `${recipe.file} in three parts: frame ${i}`)
+        );
+      };
+      const toStdout = async (product: Product) => {
         const args = [
           input,
           "--null-model",
@@ -531,7 +527,15 @@ for (const recipe of RECIPES) {
         const path = `${folder}/out/stdout.${product.file}`;
         await Deno.writeFile(path, stdout);
         await checkProduct(recipe, product, path, before, frames);
-      }));
+      };
+      await Promise.all([
+        ...FILES.map((product) =>
+          checkProduct(recipe, product, `${folder}/out/${product.file}`, before, frames)
+        ),
+        checkLabels(recipe, `${folder}/out`, labels, width),
+        inParts(),
+        ...STREAMS.map(toStdout),
+      ]);
     }));
 }
 
