@@ -112,6 +112,7 @@ Deno.test("RandomWalkSolver.weights() is the flow whose T and least degree it re
     const m = nodes.length;
     if (m < 2) continue;
     const flows: Float64Array[] = [];
+    let theta = 0;
     for (const solver of solvers) {
       const [proposal] = await solver.propose([{ nodes }]);
       const w = Float64Array.from(await solver.weights(nodes));
@@ -120,8 +121,13 @@ Deno.test("RandomWalkSolver.weights() is the flow whose T and least degree it re
       assertAlmostEquals(least, proposal!.leastDegree!, 1e-6, `seed ${seed}`);
       assertAlmostEquals(globalMinCut(w, m).value, stoerWagner(w, m), 1e-9, `seed ${seed}`);
       flows.push(w);
+      theta = proposal!.theta;
     }
-    flows[0]!.forEach((v, at) => assertAlmostEquals(flows[1]![at]!, v, 1e-3, `seed ${seed}, at ${at}`));
+    // π's error is that of the products, 1e-6, over the gap to the next eigenvalue.
+    const tolerance = 1e-4 + 1e-5 / (1 - theta);
+    flows[0]!.forEach((v, at) =>
+      assertAlmostEquals(flows[1]![at]!, v, tolerance, `seed ${seed}, at ${at}, θ ${theta}`)
+    );
   }
   walk.release();
   await device.close();
