@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { V8_FLAGS } from "../lib/setup/permissions.ts";
 import { folder, frameCount } from "./cli_folder.ts";
 import { names } from "./io_media.ts";
-import { commandOf, PERMISSIONS, quoted, resident, ROOT, walkcut } from "./program.ts";
+import { byTwo, commandOf, PERMISSIONS, quoted, resident, ROOT, walkcut } from "./program.ts";
 
 const decoder = new TextDecoder();
 const PROGRAM = commandOf([]).map(quoted).join(" ");
@@ -90,7 +90,7 @@ Deno.test("walkcut --stall-timeout names the stage that stands still and keeps w
       /: the output stdout; /,
     ],
   ] as const;
-  for (const [script, line] of cases) {
+  await byTwo(cases, async ([script, line]) => {
     const { code, stderr } = await new Deno.Command("bash", {
       args: ["-c", `${script}\nexit \${PIPESTATUS[1]}`],
       cwd: dir.path,
@@ -99,7 +99,7 @@ Deno.test("walkcut --stall-timeout names the stage that stands still and keeps w
     assertMatch(decoder.decode(stderr), line);
     assertMatch(decoder.decode(stderr), /^[^\n]+\n$/);
     assertEquals(code, 1);
-  }
+  });
   assertEquals(await frameCount(`${dir.path}/out.partial.mp4`), 2);
 });
 
