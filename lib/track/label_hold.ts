@@ -13,7 +13,7 @@
  * in the frame no longer, the new label is taken at once; so nothing that moved leaves a trail
  * beyond the cells that it touches.
  *
- * Seven bytes a pixel are kept, and a pass over pixels that compares ids is most of the time.
+ * Five bytes a pixel are kept, and a pass over pixels that compares ids is most of the time.
  *
  * @module
  */
