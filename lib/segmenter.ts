@@ -87,7 +87,10 @@ export interface SegmenterOptions {
    * no contour parts is joined. 0 leaves the segments as they are cut. Default: the model's own.
    */
   readonly contour?: number;
-  /** Start each frame from the last one's basis, eigenvectors and tree, and hold the labels of what is at rest. Default true. */
+  /**
+   * Start each frame from the last one's basis, eigenvectors and tree, and hold the labels of what is at rest.
+   * Default true.
+   */
   readonly warmStart?: boolean;
   /** Frames between cold starts; 0 for none. Default 0. */
   readonly keyframe?: number;
