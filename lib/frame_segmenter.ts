@@ -236,7 +236,10 @@ export class FrameSegmenter {
     if (this.regions.contour === 0) {
       return { pixels, leaves: Array.from({ length: segments }, (_, leaf) => leaf), tracked: labels };
     }
-    const regions = findRegions(pixels, frame, this.regions, this.#lastCells);
+    const regions = findRegions(pixels, frame, this.regions, {
+      ...(isPeer(this.options.method) ? {} : { walk: segmentation }),
+      last: this.#lastCells,
+    });
     return { ...regions, tracked: regionsOfNodes(regions.cells, regions.count, TRACKED) };
   }
 

@@ -96,7 +96,7 @@ Deno.test("findRegions() gives specks to what surrounds them, or to what they we
       last[cell] = first.cells[CELLS - 1]! + 1;
     }
   }
-  const second = findRegions(labels, frame, PLAIN, last);
+  const second = findRegions(labels, frame, PLAIN, { last });
   assertEquals(second.cells[speck], second.cells[CELLS - 1]);
 });
 
@@ -109,7 +109,7 @@ Deno.test("findRegions() leans towards the last frame where a contrast is near t
     });
   const count = (step: number, last?: Uint16Array) => {
     const { frame, labels } = halves(step);
-    return findRegions(labels, frame, PLAIN, last).count;
+    return findRegions(labels, frame, PLAIN, { last }).count;
   };
   const apart = Uint16Array.from({ length: CELLS * CELLS }, (_, c) => c % CELLS < CELLS / 2 ? 7 : 9);
   const joined = new Uint16Array(CELLS * CELLS).fill(7);
@@ -117,6 +117,33 @@ Deno.test("findRegions() leans towards the last frame where a contrast is near t
   const firstOf = (last?: Uint16Array) => steps.find((step) => count(step, last) === 2)!;
   assert(firstOf(apart) < firstOf(), `${firstOf(apart)} ${firstOf()}`);
   assert(firstOf() < firstOf(joined), `${firstOf()} ${firstOf(joined)}`);
+});
+
+Deno.test("findRegions() asks the more contrast of a boundary the more alike the walk finds its sides", () => {
+  const { frame, labels } = picture(CELLS, CELLS, (u) => {
+    const grey = u < 0.5 ? 100 : 130;
+    return { leaf: u < 0.5 ? 0 : 1, rgb: [grey, grey, grey] };
+  });
+  // Rows of M that point along the axis of their leaf, and by `mix` along the other's; so the scores.
+  const walk = (mix: number, side: number) => {
+    const length = Math.hypot(1, mix);
+    const nodes = Uint16Array.from({ length: side * side }, (_, i) => i % side < side / 2 ? 0 : 1);
+    const scores = Float32Array.from(
+      { length: 2 * nodes.length },
+      (_, i) => (nodes[i >> 1] === i % 2 ? 1 : 2 * mix / length ** 2) * length,
+    );
+    return { scores, labels: nodes, segments: 2 };
+  };
+  for (const side of [16, 32]) {
+    const least = [0, 0.1, 0.3, 0.9].map((mix) => {
+      const bounds = Array.from({ length: 80 }, (_, i) => 0.5 * (i + 1));
+      return bounds.find((contour) =>
+        findRegions(labels, frame, { ...PLAIN, contour }, { walk: walk(mix, side) }).count === 1
+      )!;
+    });
+    // The contour up to which the boundary stands falls with the likeness.
+    for (let i = 1; i < least.length; i++) assert(least[i]! < least[i - 1]!, `${least} at ${side}²`);
+  }
 });
 
 Deno.test("findRegions() keeps to the bounds on number and area", () => {

@@ -5,12 +5,14 @@
  * two things that look alike and stand apart, and a smooth sky may be cut along a line that nothing
  * in the picture marks. Here the leaves' connected parts are taken one by one, specks go to what
  * surrounds them, and neighbours whose common boundary has less contrast than asked are joined,
- * weakest boundary first. Both decisions lean towards those of the last frame.
+ * weakest boundary first. The more alike the walk finds two neighbours, the more contrast is asked.
+ * Both decisions lean towards those of the last frame.
  *
  * @module
  */
 import { SquareScaler } from "../features/preprocess.ts";
 import type { Frame } from "../source/frame.ts";
+import type { Segmentation } from "./segmentation.ts";
 
 /** Cells a side of the map on which regions are found. */
 export const CELLS = 128;
@@ -25,14 +27,31 @@ const LEAST_SAMPLES = 4;
 /** By how much a boundary that the last frame had, or had not, moves the bound on its contrast. */
 const HYSTERESIS = 0.15;
 
+/** How steeply the contrast that is asked of a boundary grows with the likeness of its two sides. */
+const LIKENESS_GAIN = 6;
+
+/** Likeness at which just the contour is asked; what two neighbours have where the walk is not known. */
+const COMMON_LIKENESS = 1 / 6;
+
 /** What regions are found by. */
 export interface RegionSettings {
-  /** Least contrast of a boundary, as ΔE of CIE Lab (1976). */
+  /**
+   * Least contrast of a boundary, as ΔE of CIE Lab (1976), where the likeness of its sides is
+   * {@linkcode COMMON_LIKENESS}.
+   */
   readonly contour: number;
   /** Smallest region, as a share of the frame; never less than {@linkcode LEAST_AREA}. */
   readonly minArea: number;
   /** Most regions; 0 for no bound. */
   readonly maxSegments: number;
+}
+
+/** What else is known of a frame. */
+export interface RegionHints {
+  /** The walk's view of the leaves, from which comes the likeness of neighbours. */
+  readonly walk?: Pick<Segmentation, "scores" | "labels" | "segments">;
+  /** Id of every cell in the last frame, `[CELLS, CELLS]`, where there was one. */
+  readonly last?: Uint16Array | undefined;
 }
 
 /** The regions of a frame. */
@@ -50,19 +69,19 @@ export interface Regions {
  * Finds the regions of one frame.
  *
  * @param labels leaf of every pixel, `[height, width]`.
- * @param last id of every cell in the last frame, `[CELLS, CELLS]`, where there was one.
  */
 export function findRegions(
   labels: Uint16Array,
   frame: Frame,
   settings: RegionSettings,
-  last?: Uint16Array,
+  { walk, last }: RegionHints = {},
 ): Regions {
   const leaf = sampleCells(labels, frame);
   const graph = new RegionGraph(connectedParts(leaf));
   if (last) graph.remember(last);
   graph.absorb(Math.max(LEAST_AREA, settings.minArea) * AREA);
   graph.measure(labColours(frame));
+  if (walk) graph.compare(walk);
   graph.join(settings.contour);
   if (settings.maxSegments > 0) graph.reduce(settings.maxSegments);
   const { cells, count } = graph.number();
@@ -182,9 +201,17 @@ function smooth(planes: Float32Array, step: number): Float32Array {
 interface Boundary {
   /** Pairs of cells that meet. */
   length: number;
-  /** Sum of the contrasts, and how many there are. */
-  contrast: number;
+  /** Sum of the contrasts' roots, and how many there are. */
+  roots: number;
   samples: number;
+}
+
+/** A region to the walk: sums over its cells. */
+interface Mass {
+  /** ⟨Σ M_i, Σ_t M⟩ with each leaf t. */
+  readonly towards: Float64Array;
+  /** Cells in each leaf, over the leaf's nodes. */
+  readonly share: Float64Array;
 }
 
 /** Regions and their boundaries, while they are joined. */
@@ -196,6 +223,8 @@ class RegionGraph {
   readonly #near: Map<number, Boundary>[];
   /** The id that most of a region had in the last frame; 0 where it is not known. */
   #origin: number[] = [];
+  /** What the walk knows of each region. */
+  #mass: Mass[] = [];
 
   constructor(part: Int32Array) {
     this.#part = part;
@@ -241,27 +270,47 @@ class RegionGraph {
         : before >= 0 && behind < AREA;
       if (!inside || this.#at(before) !== a || this.#at(behind) !== b) return;
       const boundary = this.#boundary(a, b);
-      boundary.contrast += Math.hypot(
+      boundary.roots += Math.sqrt(Math.hypot(
         lab[before]! - lab[behind]!,
         lab[before + AREA]! - lab[behind + AREA]!,
         lab[before + 2 * AREA]! - lab[behind + 2 * AREA]!,
-      );
+      ));
       boundary.samples++;
     });
   }
 
-  /** Joins neighbours, the least contrast first, until every boundary has the asked one. */
+  /** Sums up what the walk knows of each region. */
+  compare({ scores, labels, segments }: NonNullable<RegionHints["walk"]>): void {
+    const side = Math.sqrt(labels.length);
+    // score_t(i) = ⟨M_i, Σ_t M⟩ / ‖Σ_t M‖, so that over its own leaf it adds up to the norm.
+    const norms = new Float64Array(segments), sizes = new Float64Array(segments);
+    labels.forEach((leaf, node) => {
+      norms[leaf]! += scores[node * segments + leaf]!;
+      sizes[leaf]!++;
+    });
+    for (const root of this.#roots()) {
+      this.#mass[root] = { towards: new Float64Array(segments), share: new Float64Array(segments) };
+    }
+    for (let cell = 0; cell < AREA; cell++) {
+      const x = cell % CELLS, y = (cell - x) / CELLS;
+      const node = Math.floor(y * side / CELLS) * side + Math.floor(x * side / CELLS);
+      const { towards, share } = this.#mass[this.#at(cell)]!;
+      for (let t = 0; t < segments; t++) towards[t]! += scores[node * segments + t]! * norms[t]!;
+      share[labels[node]!]! += 1 / sizes[labels[node]!]!;
+    }
+  }
+
+  /** Joins neighbours, the weakest boundary first, until every boundary has the asked contrast. */
   join(contour: number): void {
-    this.#joinWhile((weakest) => weakest < 1, (a, b, boundary) => {
-      if (boundary.samples < LEAST_SAMPLES) return Infinity;
-      return boundary.contrast / boundary.samples / (contour * this.#lean(a, b));
+    this.#joinWhile((weakest) => weakest < contour, (a, b, boundary) => {
+      return boundary.samples < LEAST_SAMPLES ? Infinity : this.#strength(a, b, boundary) / this.#lean(a, b);
     });
   }
 
-  /** Joins on, the least contrast first, until there are no more than `most` regions. */
+  /** Joins on, the weakest boundary first, until there are no more than `most` regions. */
   reduce(most: number): void {
     let left = this.#roots().length;
-    this.#joinWhile(() => left-- > most, (_a, _b, { contrast, samples }) => contrast / Math.max(1, samples));
+    this.#joinWhile(() => left-- > most, (a, b, boundary) => this.#strength(a, b, boundary));
   }
 
   /** Regions numbered by their first cell. */
@@ -295,6 +344,20 @@ class RegionGraph {
       if (this.#size[a]! >= this.#size[b]!) this.#merge(a, b);
       else this.#merge(b, a);
     }
+  }
+
+  /** Contrast of a boundary, less where the walk finds its sides alike; roots keep a few bright spots from deciding. */
+  #strength(a: number, b: number, { roots, samples }: Boundary): number {
+    const contrast = (roots / Math.max(1, samples)) ** 2;
+    return contrast * Math.exp(LIKENESS_GAIN * (COMMON_LIKENESS - this.#likeness(a, b)));
+  }
+
+  /** Cosine of the mean rows of M of two regions, 0 … 1; a part of a leaf counts as its like share of it. */
+  #likeness(a: number, b: number): number {
+    const one = this.#mass[a], other = this.#mass[b];
+    if (!one || !other) return COMMON_LIKENESS;
+    const cosine = inner(one, other) / Math.sqrt(inner(one, one) * inner(other, other));
+    return cosine > 0 ? Math.min(1, cosine) : 0;
   }
 
   /** Above 1 where the last frame had both as one, below 1 where it had them apart. */
@@ -331,7 +394,7 @@ class RegionGraph {
   #boundary(a: number, b: number): Boundary {
     let boundary = this.#near[a]!.get(b);
     if (!boundary) {
-      boundary = { length: 0, contrast: 0, samples: 0 };
+      boundary = { length: 0, roots: 0, samples: 0 };
       if (a !== b) {
         this.#near[a]!.set(b, boundary);
         this.#near[b]!.set(a, boundary);
@@ -343,13 +406,17 @@ class RegionGraph {
   #merge(into: number, from: number): void {
     this.#parent[from] = into;
     this.#size[into]! += this.#size[from]!;
+    const [gains, gained] = [this.#mass[into], this.#mass[from]];
+    if (gains && gained) {
+      for (const sums of ["towards", "share"] as const) gained[sums].forEach((v, t) => gains[sums][t]! += v);
+    }
     this.#near[into]!.delete(from);
     for (const [near, old] of this.#near[from]!) {
       this.#near[near]!.delete(from);
       if (near === into) continue;
       const boundary = this.#boundary(into, near);
       boundary.length += old.length;
-      boundary.contrast += old.contrast;
+      boundary.roots += old.roots;
       boundary.samples += old.samples;
     }
     this.#near[from]!.clear();
@@ -369,6 +436,15 @@ class RegionGraph {
     }
     return part;
   }
+}
+
+/** ⟨Σ_a M, Σ_b M⟩, the mean of the two ways to take it from what is known of leaves. */
+function inner(a: Mass, b: Mass): number {
+  let sum = 0;
+  for (let t = 0; t < a.share.length; t++) {
+    sum += a.towards[t]! * b.share[t]! + b.towards[t]! * a.share[t]!;
+  }
+  return sum / 2;
 }
 
 /** The leaf that each region has most cells of. */

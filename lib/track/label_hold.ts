@@ -7,11 +7,12 @@
  *
  * A cell of the frame is at rest while its colour is within the noise of the colour that it had when
  * its labels were last agreed upon; not that of the last frame alone, or a slow fade would never
- * count. In a cell at rest another id must be proposed for some frames on end before it is taken.
- * How many depends on which of the two ids the cell looks like: none where its colour is that of the
- * new one, many where it is that of the old one. Where the cell is not at rest, and where the id is
- * in the frame no longer, the new label is taken at once; so nothing that moved leaves a trail
- * beyond the cells that it touches.
+ * count. Connected cells that change from one id to the same other are one change, held or taken as
+ * a whole: decided cell by cell, it would come in blocks. In a change at rest the other id must be
+ * proposed for some frames on end before it is taken. How many depends on which of the two ids the
+ * change looks like: none where its colour is that of the new one, many where it is that of the old
+ * one. Where a change is not at rest, and where the id is in the frame no longer, the new label is
+ * taken at once; so nothing that moved leaves a trail beyond the cells that it touches.
  *
  * Five bytes a pixel are kept, and a pass over pixels that compares ids is most of the time.
  *
@@ -33,6 +34,9 @@ const MOST_AT_REST = 10;
 
 /** Steps of a level by which noise is told. */
 const NOISE_STEPS = 4;
+
+/** Share of a change's cells that are at rest where it is at rest as a whole. */
+const REST_SHARE = 0.8;
 
 /** Frames on end for which another id must be proposed where colours do not tell. */
 const PATIENCE = 12;
@@ -87,7 +91,9 @@ export class LabelHold {
       return;
     }
     const rest = restingCells(held, colours);
-    const disputed = holdPixels(held, frame, labels, rest, new Looks(frame, labels, colours));
+    const disputed = holdPixels(held, frame, labels, (pairs) => {
+      return changesOf(pairs, rest, colours, new Looks(frame, labels, colours));
+    });
     for (let cell = 0; cell < AREA; cell++) {
       if (disputed[cell] === 1) continue;
       for (let i = 3 * cell; i < 3 * cell + 3; i++) held.agreed[i] = colours[i]!;
@@ -115,45 +121,93 @@ function change(a: Float32Array, b: Float32Array, cell: number): number {
   return Math.max(Math.abs(a[i]! - b[i]!), Math.abs(a[i + 1]! - b[i + 1]!), Math.abs(a[i + 2]! - b[i + 2]!));
 }
 
+/** Id before, and id proposed, as one number; 0 is none, as ids begin at 1. */
+const pairOf = (before: number, id: number) => before * 65536 + id;
+
 /** Decides for every pixel whose label is another; returns 1 for each cell with a pixel that was held, `[AREA]`. */
 function holdPixels(
   { shown, proposed, waited }: Held,
   { width, height }: Frame,
   labels: Uint16Array,
-  rest: Uint8Array,
-  looks: Looks,
+  judge: (pairs: Float64Array) => Changes,
 ): Uint8Array {
+  const columns = Uint8Array.from({ length: width }, (_, x) => Math.floor((x + 0.5) * CELLS / width));
+  const eachChanged = (visit: (p: number, cell: number) => void) => {
+    for (let y = 0, p = 0; y < height; y++) {
+      const row = CELLS * Math.floor((y + 0.5) * CELLS / height);
+      for (let x = 0; x < width; x++, p++) if (labels[p] !== shown[p]) visit(p, row + columns[x]!);
+    }
+  };
+  const pairs = new Float64Array(AREA);
+  eachChanged((p, cell) => pairs[cell] = pairOf(shown[p]!, labels[p]!));
+  const { patience } = judge(pairs);
   const disputed = new Uint8Array(AREA);
-  for (let y = 0, p = 0; y < height; y++) {
-    const row = CELLS * Math.floor((y + 0.5) * CELLS / height);
-    for (let x = 0; x < width; x++, p++) {
-      const [id, before] = [labels[p]!, shown[p]!];
-      if (id === before) {
-        waited[p] = 0;
-        continue;
-      }
-      const cell = row + Math.floor((x + 0.5) * CELLS / width);
-      if (rest[cell] === 1 && looks.has(before)) {
-        waited[p] = waited[p]! > 0 && proposed[p] === id ? waited[p]! + 1 : 1;
-        proposed[p] = id;
-        if (waited[p]! < looks.patience(cell, id, before)) {
-          labels[p] = before;
-          disputed[cell] = 1;
-          continue;
-        }
-      }
+  for (let p = 0; p < labels.length; p++) if (labels[p] === shown[p]) waited[p] = 0;
+  eachChanged((p, cell) => {
+    const [id, before] = [labels[p]!, shown[p]!];
+    waited[p] = waited[p]! > 0 && proposed[p] === id ? waited[p]! + 1 : 1;
+    proposed[p] = id;
+    // The few pixels of another change than their cell's are not held.
+    if (pairs[cell] === pairOf(before, id) && waited[p]! < patience[cell]!) {
+      labels[p] = before;
+      disputed[cell] = 1;
+    } else {
       shown[p] = id;
       waited[p] = 0;
     }
-  }
+  });
   return disputed;
+}
+
+/** How long the changes of a frame have to wait. */
+interface Changes {
+  /** Frames on end for which a cell's change must be proposed; 0 where it is taken at once, `[AREA]`. */
+  readonly patience: Uint8Array;
+}
+
+/**
+ * Finds the changes: connected cells with the same pair of ids.
+ *
+ * @param pairs what changes into what in a cell, `[AREA]`.
+ */
+function changesOf(pairs: Float64Array, rest: Uint8Array, colours: Float32Array, looks: Looks): Changes {
+  const patience = new Uint8Array(AREA);
+  const seen = new Uint8Array(AREA);
+  const cells: number[] = [];
+  for (let first = 0; first < AREA; first++) {
+    if (pairs[first] === 0 || seen[first] === 1) continue;
+    const pair = pairs[first]!;
+    cells.length = 0;
+    const add = (cell: number) => {
+      if (seen[cell] === 1 || pairs[cell] !== pair) return;
+      seen[cell] = 1;
+      cells.push(cell);
+    };
+    add(first);
+    let resting = 0;
+    const colour: [number, number, number] = [0, 0, 0];
+    for (let i = 0; i < cells.length; i++) {
+      const cell = cells[i]!;
+      resting += rest[cell]!;
+      for (let c = 0; c < 3; c++) colour[c]! += colours[3 * cell + c]!;
+      if (cell % CELLS > 0) add(cell - 1);
+      if (cell % CELLS < CELLS - 1) add(cell + 1);
+      if (cell >= CELLS) add(cell - CELLS);
+      if (cell < AREA - CELLS) add(cell + CELLS);
+    }
+    const [before, id] = [Math.floor(pair / 65536), pair % 65536];
+    if (resting < REST_SHARE * cells.length || !looks.has(before)) continue;
+    const frames = looks.patience(colour.map((sum) => sum / cells.length), id, before);
+    for (const cell of cells) patience[cell] = frames;
+  }
+  return { patience };
 }
 
 /** What the ids of a frame look like: the mean colour of the cells at whose centre they are. */
 class Looks {
   readonly #means = new Map<number, Float64Array>();
 
-  constructor({ width, height }: Frame, labels: Uint16Array, private readonly colours: Float32Array) {
+  constructor({ width, height }: Frame, labels: Uint16Array, colours: Float32Array) {
     let id = -1, sum: Float64Array | undefined;
     for (let y = 0, cell = 0; y < CELLS; y++) {
       const row = Math.floor((y + 0.5) * height / CELLS) * width;
@@ -176,20 +230,18 @@ class Looks {
     return this.#means.has(id);
   }
 
-  /** Frames on end for which `id` must be proposed for a cell before it takes the place of `before`. */
-  patience(cell: number, id: number, before: number): number {
-    const [near, far] = [this.#distance(cell, id), this.#distance(cell, before)];
+  /** Frames on end for which `id` must be proposed in place of `before` where the picture has a colour. */
+  patience(colour: readonly number[], id: number, before: number): number {
+    const [near, far] = [this.#distance(colour, id), this.#distance(colour, before)];
     if (isOther(far, near)) return 1;
     return isOther(near, far) ? LONG_PATIENCE : PATIENCE;
   }
 
-  /** Squared distance of a cell's colour from that of an id; NaN for an id that no cell has. */
-  #distance(cell: number, id: number): number {
+  /** Squared distance of a colour from that of an id; NaN for an id that no cell has. */
+  #distance(colour: readonly number[], id: number): number {
     const mean = this.#means.get(id);
     if (!mean) return NaN;
-    const i = 3 * cell;
-    return (this.colours[i]! - mean[0]!) ** 2 + (this.colours[i + 1]! - mean[1]!) ** 2 +
-      (this.colours[i + 2]! - mean[2]!) ** 2;
+    return colour.reduce((sum, value, c) => sum + (value - mean[c]!) ** 2, 0);
   }
 }
 
