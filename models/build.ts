@@ -36,8 +36,8 @@ export const RECIPE = {
   textureBlur: 0.95,
   /** Bandwidth of the appearance features, in units of their deviation, by grid and resolution. */
   bandwidth: {
-    32: { 32: 0.44, 16: 0.44, 8: 0.69 },
-    64: { 64: 0.55, 32: 0.55, 16: 0.55, 8: 0.87 },
+    32: { 32: 0.36, 16: 0.36, 8: 0.57 },
+    64: { 64: 0.45, 32: 0.45, 16: 0.45, 8: 0.71 },
   } as Readonly<Record<number, Readonly<Record<number, number>>>>,
   /** Bandwidth of the position, as a share of the frame's side, by resolution. */
   reach: { 64: 0.15, 32: 0.20, 16: 0.235, 8: 0.60 } as Readonly<Record<number, number>>,
@@ -48,7 +48,7 @@ export const RECIPE = {
   },
   walkSteps: 1,
   /** Least contrast of a boundary between segments, ΔE of CIE Lab. */
-  contour: 9,
+  contour: 8,
 } as const;
 
 /** Channels of a head, zero-padded to a multiple of 4 so that kernels may read vectors. */
