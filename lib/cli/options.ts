@@ -293,7 +293,7 @@ export const segmentCommand = defineCommand({
       value: "T",
       min: 0,
       max: 100,
-      help: "least contrast (ΔE) of a boundary between segments; 0 leaves them as they are cut",
+      help: "contrast (ΔE) that a boundary needs, more between what is alike; 0 leaves segments as cut",
       default: "the network's",
       group: "Segmentation",
     },

@@ -46,7 +46,7 @@ export interface Manifest {
   readonly levelWeights: Readonly<Record<string, Readonly<Record<string, number>>>>;
   /** Best power k of P. */
   readonly walkSteps: number;
-  /** Least contrast of a boundary between segments, ΔE of CIE Lab. Default 0: segments stay as they are cut. */
+  /** Contrast that a boundary between segments needs, ΔE of CIE Lab. Default 0: segments stay as they are cut. */
   readonly contour?: number;
 }
 
