@@ -85,6 +85,26 @@ Deno.test("LabelHold.settle() takes a new label that stays, all of it at once, a
   assertEquals(frames(100, halves(-30), halves(0)), 1, `seed ${seed}`);
 });
 
+Deno.test("LabelHold.settle() holds or takes a change as a whole, though some of its cells are at rest", () => {
+  const seed = freshSeed();
+  const inside = (x: number, y: number) => x >= 40 && x < 120 && y >= 40 && y < 120;
+  const before = halves(0), after = draw((x, y) => inside(x, y) ? 2 : x < WIDTH / 2 ? 1 : 2);
+  const [wide, high] = [WIDTH / CELLS, HEIGHT / CELLS];
+  for (const [share, kept] of [[0.1, true], [0.5, false]] as const) {
+    const random = uniform(seed);
+    const moved = Array.from({ length: CELLS * CELLS }, () => random() < share);
+    const colours: Rgb[] = [[90, 90, 90], [95, 90, 90], [150, 90, 90]];
+    const hold = new LabelHold();
+    settled(hold, picture(before, colours, 1, seed), before);
+    const seen = draw((x, y) => {
+      const change = inside(x, y) && moved[Math.floor(y / high) * CELLS + Math.floor(x / wide)];
+      return change ? 3 : before[y * WIDTH + x]!;
+    });
+    const shown = settled(hold, picture(seen, colours, 1, seed + 1), after);
+    assertEquals(differences(shown, kept ? before : after).length, 0, `${share} moved, seed ${seed}`);
+  }
+});
+
 Deno.test("LabelHold.settle() takes no label while those that are proposed are not one and the same", () => {
   const seed = freshSeed(), random = uniform(seed);
   const hold = new LabelHold();
