@@ -366,7 +366,8 @@ Deno.test("cutOnDevice() agrees with the CPU on the attention of a scene", async
       for (const { frame } of scene({ seed, width: 320, height: 180, fps: 15 })) {
         const { layers } = await network.evaluate(frame);
         const walk = await device.walk(layers, 32, network.levelWeights);
-        const settings = { ...SETTINGS, steps: network.walkSteps };
+        // One step is so peaked that a scene as fast as this outgrows its basis, which costs readbacks.
+        const settings = { ...SETTINGS, steps: 2 };
         const expected = await cutFrame(walk, settings, onCpu);
         const before = device.counters.readbacks;
         const found = await cutOnDevice(walk, settings, onGpu);
