@@ -10,9 +10,10 @@ import type { VideoInfo } from "../source/frame.ts";
 import { type ClaimOptions, claimOutput } from "./claim.ts";
 import { containerOf } from "./encoder.ts";
 import { GrowingFile, littleEndian, openPictureFiles } from "./files.ts";
+import { NutSink } from "./nut_sink.ts";
 import { encodeLabelPng, encodePalettePng } from "./png.ts";
 import type { LabelMap, Sink } from "./sink.ts";
-import { finishPieces, MATROSKA_ARGS, NO_COPIES, nutInputArgs, NutSink, startAt } from "./video.ts";
+import { finishPieces, MATROSKA_ARGS, NO_COPIES, nutInputArgs, startAt } from "./video.ts";
 
 /** Settings of {@linkcode openLabelSink}. */
 export interface LabelSinkOptions extends ClaimOptions {

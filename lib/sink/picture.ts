@@ -11,9 +11,10 @@ import { encodeFilters, untaggedMatrix } from "../source/color.ts";
 import type { VideoInfo } from "../source/frame.ts";
 import { type ClaimOptions, textOf } from "./claim.ts";
 import { littleEndian, openPictureFiles, toBytes } from "./files.ts";
+import { NutSink } from "./nut_sink.ts";
 import { encodePng } from "./png.ts";
 import { ClosedPipe, type LabelMap, type Picture, type Sink } from "./sink.ts";
-import { nutInputArgs, NutSink, openVideoSink } from "./video.ts";
+import { nutInputArgs, openVideoSink } from "./video.ts";
 
 /** What stdout can carry: pictures, or (gray) the label maps. */
 export type StdoutFormat = "y4m" | "nut" | "rgb24" | "gray8" | "gray16le";
