@@ -7,14 +7,15 @@
 /** Instructions in the binary format. */
 export type Code = readonly number[];
 
-/** A function of a module; all its parameters are 32-bit integers, and so is what it returns. */
+/** A function of a module; all its parameters are 32-bit integers, and so is what it may return. */
 export interface WasmFunction {
   readonly name: string;
   readonly parameters: number;
+  readonly results: 0 | 1;
   /** Numbers of the locals after the parameters: integers first, vectors then. */
   readonly integers: number;
   readonly vectors: number;
-  /** Leaves one integer on the stack. */
+  /** Leaves its results on the stack. */
   readonly code: Code;
 }
 
@@ -45,13 +46,16 @@ const sized = (bytes: Code): number[] => [...unsigned(bytes.length), ...bytes];
 const section = (id: number, body: Code): number[] => [id, ...sized(body)];
 const name = (text: string): number[] => sized([...new TextEncoder().encode(text)]);
 
-/** The module of some functions over a memory that it imports as `env.memory`. */
+/** The module of some functions over a memory of any size, which it imports as `env.memory`. */
 export function wasmModule(functions: readonly WasmFunction[]): Uint8Array<ArrayBuffer> {
   const integers = (count: number) => vector(Array.from({ length: count }, () => [I32]));
   return Uint8Array.from([
     ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
-    ...section(1, vector(functions.map((f) => [FUNCTION, ...integers(f.parameters), ...integers(1)]))),
-    ...section(2, vector([[...name("env"), ...name("memory"), 0x02, 0x00, 0x01]])),
+    ...section(
+      1,
+      vector(functions.map((f) => [FUNCTION, ...integers(f.parameters), ...integers(f.results)])),
+    ),
+    ...section(2, vector([[...name("env"), ...name("memory"), 0x02, 0x00, 0x00]])),
     ...section(3, vector(functions.map((_, i) => unsigned(i)))),
     ...section(7, vector(functions.map((f, i) => [...name(f.name), 0x00, ...unsigned(i)]))),
     ...section(
@@ -73,10 +77,13 @@ export function instantiate<T>(module: Uint8Array<ArrayBuffer>, memory: WebAssem
 export const get = (local: number): number[] => [0x20, ...unsigned(local)];
 /** Gives a local a value. */
 export const set = (local: number, value: Code): number[] => [...value, 0x21, ...unsigned(local)];
+/** Gives a local a value and leaves it on the stack. */
+export const tee = (local: number, value: Code): number[] => [...value, 0x22, ...unsigned(local)];
 /** A number. */
 export const integer = (value: number): number[] => [0x41, ...signed(value)];
 const binary = (op: number) => (a: Code, b: Code): number[] => [...a, ...b, op];
 export const add = binary(0x6a);
+export const subtract = binary(0x6b);
 export const multiply = binary(0x6c);
 export const equal = binary(0x46);
 /** Lower, of numbers without sign. */
@@ -101,6 +108,7 @@ export const storeInteger = (address: Code, value: Code): number[] => [...addres
 export const loadShort = (address: Code): number[] => [...address, 0x2f, 1, 0];
 
 const simd = (op: number): number[] => [SIMD, ...unsigned(op)];
+/** No alignment is promised: it would be but a hint. */
 const loading = (op: number) => (address: Code, offset = 0): number[] => [
   ...address,
   ...simd(op),
@@ -110,7 +118,7 @@ const loading = (op: number) => (address: Code, offset = 0): number[] => [
 const onTwo = (op: number) => (a: Code, b: Code): number[] => [...a, ...b, ...simd(op)];
 const onOne = (op: number) => (a: Code): number[] => [...a, ...simd(op)];
 
-/** Instructions on vectors; numbers of 8, 16 and 32 bits as their names say. */
+/** Instructions on vectors; integers of 8, 16 and 32 bits as their names say, floats of 32 bits. */
 export const v = {
   load: loading(0x00),
   /** Eight bytes as numbers of 16 bits. */
@@ -127,6 +135,7 @@ export const v = {
   storeHalf: (address: Code, value: Code): number[] => [...address, ...value, ...simd(0x5b), 0, 0, 0],
   /** Bytes of two vectors in a new order; those of the second count from 16. */
   shuffle: (a: Code, b: Code, order: Code): number[] => [...a, ...b, ...simd(0x0d), ...order],
+  zero: [...simd(0x0c), ...new Array<number>(16).fill(0)] as Code,
   fill16: onOne(0x10),
   equal16: onTwo(0x2d),
   and: onTwo(0x4e),
@@ -140,6 +149,10 @@ export const v = {
   shiftRight32: onTwo(0xac),
   /** Sums of the products of neighbours, in 32 bits. */
   dot: onTwo(0xba),
+  addFloats: onTwo(0xe4),
+  multiplyFloats: onTwo(0xe6),
+  /** a·b + c, rounded once where the machine can; a later addition to the instruction set. */
+  fusedFloats: (a: Code, b: Code, c: Code): number[] => [...a, ...b, ...c, ...simd(0x105)],
   /** Sums of neighbouring bytes, in 16 bits. */
   sumPairs: onOne(0x7d),
   lowBytes: onOne(0x89),

@@ -120,7 +120,7 @@ function tint(): wasm.WasmFunction {
     ]),
   ];
   return {
-    ...{ name: "tint", parameters: 10, integers: 8, vectors: 21 },
+    ...{ name: "tint", parameters: 10, results: 1, integers: 8, vectors: 21 },
     code: [
       ...[...set(last, integer(-1)), ...set(ahead, wasm.add(get(line), get(line)))],
       ...set(wide, wasm.add(wasm.add(get(width), get(width)), get(ahead))),

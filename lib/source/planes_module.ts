@@ -38,7 +38,7 @@ function sums(): wasm.WasmFunction {
   const [a, b, out, count] = [0, 1, 2, 3];
   const end = 4;
   return {
-    ...{ name: "sums", parameters: 4, integers: 1, vectors: 0 },
+    ...{ name: "sums", parameters: 4, results: 0, integers: 1, vectors: 0 },
     code: [
       ...set(end, wasm.add(get(out), wasm.add(get(count), get(count)))),
       ...wasm.repeatWhile(wasm.less(get(out), get(end)), [
@@ -47,7 +47,6 @@ function sums(): wasm.WasmFunction {
         ...wasm.advance(b, integer(8)),
         ...wasm.advance(out, integer(16)),
       ]),
-      ...integer(0),
     ],
   };
 }
@@ -90,7 +89,7 @@ function rgb(): wasm.WasmFunction {
     ]),
   ];
   return {
-    ...{ name: "rgb", parameters: 6, integers: 1, vectors: 22 },
+    ...{ name: "rgb", parameters: 6, results: 0, integers: 1, vectors: 22 },
     code: [
       ...set(end, wasm.add(get(y), get(width))),
       ...[red, blue, greenU, greenV, constant].flatMap((local, i) =>
@@ -123,7 +122,6 @@ function rgb(): wasm.WasmFunction {
         ...wasm.advance(diff, integer(16)),
         ...wasm.advance(out, integer(48)),
       ]),
-      ...integer(0),
     ],
   };
 }

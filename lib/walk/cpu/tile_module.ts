@@ -7,6 +7,8 @@
  *
  * @module
  */
+import * as wasm from "../../wasm_code.ts";
+import { type Code, get, integer, set, v } from "../../wasm_code.ts";
 
 /** Rows of a tile, and of those at the end. */
 export const TALL = 6;
@@ -39,114 +41,17 @@ export type TileModule = Readonly<
 export function instantiateTiles(memory: WebAssembly.Memory): TileModule {
   // Fused multiply-add is a later addition to the instruction set; its rounding is the better one.
   const fused = moduleBytes(true);
-  const bytes = WebAssembly.validate(fused) ? fused : moduleBytes(false);
-  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } });
-  return exports as unknown as TileModule;
+  return wasm.instantiate(WebAssembly.validate(fused) ? fused : moduleBytes(false), memory);
 }
-
-/** Numbers of the binary format that are used here. */
-const Op = {
-  loop: [0x03, 0x40],
-  end: [0x0b],
-  branchIf: [0x0d],
-  localGet: 0x20,
-  localSet: 0x21,
-  localTee: 0x22,
-  i32Const: 0x41,
-  i32Add: [0x6a],
-  i32Sub: [0x6b],
-  v128Load: 0x00,
-  v128Load32Splat: 0x09,
-  v128Store: 0x0b,
-  v128Const: 0x0c,
-  f32x4Add: 0xe4,
-  f32x4Multiply: 0xe6,
-  f32x4FusedMultiplyAdd: 0x105,
-} as const;
-
-const I32 = 0x7f;
-const V128 = 0x7b;
-const FUNCTION = 0x60;
-const SIMD = 0xfd;
 
 /** Most pages of 64 KiB that the memory may have: all that 32 bits address. */
 export const MOST_PAGES = 65_536;
-
-type Bytes = readonly number[];
-
-function unsigned(value: number): number[] {
-  const out: number[] = [];
-  do {
-    const low = value & 0x7f;
-    value >>>= 7;
-    out.push(value ? low | 0x80 : low);
-  } while (value);
-  return out;
-}
-
-function signed(value: number): number[] {
-  const out: number[] = [];
-  for (;;) {
-    const low = value & 0x7f;
-    value >>= 7;
-    const done = value === 0 && !(low & 0x40) || value === -1 && Boolean(low & 0x40);
-    out.push(done ? low : low | 0x80);
-    if (done) return out;
-  }
-}
-
-const vector = (items: readonly Bytes[]): number[] => [...unsigned(items.length), ...items.flat()];
-const sized = (bytes: Bytes): number[] => [...unsigned(bytes.length), ...bytes];
-const section = (id: number, body: Bytes): number[] => [id, ...sized(body)];
-const name = (text: string): number[] => sized([...new TextEncoder().encode(text)]);
-
-const get = (local: number): number[] => [Op.localGet, ...unsigned(local)];
-const set = (local: number): number[] => [Op.localSet, ...unsigned(local)];
-const constant = (value: number): number[] => [Op.i32Const, ...signed(value)];
-const simd = (op: number): number[] => [SIMD, ...unsigned(op)];
-/** Alignment is a hint: 2 for single values, 4 for vectors. */
-const load = (
-  address: number,
-  offset: number,
-): number[] => [...get(address), ...simd(Op.v128Load), 4, ...unsigned(offset)];
-const splat = (
-  address: number,
-  offset: number,
-): number[] => [...get(address), ...simd(Op.v128Load32Splat), 2, ...unsigned(offset)];
-const store = (
-  address: number,
-  offset: number,
-  value: Bytes,
-): number[] => [...get(address), ...value, ...simd(Op.v128Store), 4, ...unsigned(offset)];
-const advance = (local: number, by: Bytes): number[] => [...get(local), ...by, ...Op.i32Add, ...set(local)];
-/** Counts a local down and branches to the innermost loop while it is not 0. */
-const repeat = (
-  count: number,
-  by: number,
-): number[] => [
-  ...get(count),
-  ...constant(by),
-  ...Op.i32Sub,
-  Op.localTee,
-  ...unsigned(count),
-  ...Op.branchIf,
-  0,
-];
-
-const zero = [...simd(Op.v128Const), ...new Array<number>(16).fill(0)];
-
-interface Kernel {
-  readonly name: string;
-  readonly parameters: number;
-  readonly locals: readonly (readonly [count: number, type: number])[];
-  readonly code: Bytes;
-}
 
 /** Steps of the sum that a turn of the loop takes; each of Aᵀ moves a pointer on, so that there are more. */
 const UNROLLED = { rows: 4, columns: 8 } as const;
 
 /** A run of tiles: `height` rows of A along the sum, or as many columns. */
-function tileKernel(layout: "rows" | "columns", height: number, fused: boolean): Kernel {
+function tileKernel(layout: "rows" | "columns", height: number, fused: boolean): wasm.WasmFunction {
   const [a, step, b, c, k, count, aNext, bNext, cNext] = [0, 1, 2, 3, 4, 5, 6, 7, 8];
   const parameters = 9;
   // What is left of the sum, where it is in B and in each row of A; then the sums, two vectors of B and a value of A.
@@ -157,74 +62,52 @@ function tileKernel(layout: "rows" | "columns", height: number, fused: boolean):
   const integers = 2 + (byRow ? height : 1);
   const sum = parameters + integers;
   const [low, high, value] = [sum + 2 * height, sum + 2 * height + 1, sum + 2 * height + 2];
-  const addTo = (at: number, other: number): number[] => {
-    if (fused) {
-      return [...get(value), ...get(other), ...get(at), ...simd(Op.f32x4FusedMultiplyAdd), ...set(at)];
-    }
-    return [
-      ...get(at),
-      ...[...get(value), ...get(other), ...simd(Op.f32x4Multiply)],
-      ...simd(Op.f32x4Add),
-      ...set(at),
-    ];
-  };
+  const addTo = (at: number, other: number): Code =>
+    set(
+      at,
+      fused
+        ? v.fusedFloats(get(value), get(other), get(at))
+        : v.addFloats(get(at), v.multiplyFloats(get(value), get(other))),
+    );
   const turn = Array.from({ length: steps }, (_, u) => [
-    ...[...load(inB, u * 32), ...set(low), ...load(inB, u * 32 + 16), ...set(high)],
+    ...[...set(low, v.load(get(inB), u * 32)), ...set(high, v.load(get(inB), u * 32 + 16))],
     ...rows.flatMap((pointer, r) => [
-      ...splat(pointer, byRow ? u * 4 : r * 4),
-      ...set(value),
+      ...set(value, v.splat32(get(pointer), byRow ? u * 4 : r * 4)),
       ...addTo(sum + 2 * r, low),
       ...addTo(sum + 2 * r + 1, high),
     ]),
-    ...byRow ? [] : advance(inA, get(step)),
+    ...byRow ? [] : wasm.advance(inA, get(step)),
   ]).flat();
   const sums = Array.from({ length: 2 * height }, (_, i) => i);
   return {
-    name: `${layout}${height}`,
-    parameters,
-    locals: [[integers, I32], [2 * height + 3, V128]],
-    code: [
-      ...Op.loop,
-      ...[...get(k), ...set(left), ...get(b), ...set(inB), ...get(a), ...set(inA)],
-      ...rows.slice(1, byRow ? height : 1).flatMap((pointer, r) => [
-        ...[...get(rows[r]!), ...get(step), ...Op.i32Add, ...set(pointer)],
+    ...{ name: `${layout}${height}`, parameters, results: 0, integers, vectors: 2 * height + 3 },
+    code: countDown(count, 1, [
+      ...[...set(left, get(k)), ...set(inB, get(b)), ...set(inA, get(a))],
+      ...rows.slice(1, byRow ? height : 1).flatMap((pointer, r) =>
+        set(pointer, wasm.add(get(rows[r]!), get(step)))
+      ),
+      ...sums.flatMap((i) => set(sum + i, v.zero)),
+      ...countDown(left, steps, [
+        ...turn,
+        ...byRow ? rows.flatMap((pointer) => wasm.advance(pointer, integer(4 * steps))) : [],
+        ...wasm.advance(inB, integer(32 * steps)),
       ]),
-      ...sums.flatMap((i) => [...zero, ...set(sum + i)]),
-      ...Op.loop,
-      ...turn,
-      ...byRow ? rows.flatMap((pointer) => advance(pointer, constant(4 * steps))) : [],
-      ...advance(inB, constant(32 * steps)),
-      ...repeat(left, steps),
-      ...Op.end,
       // Sums of a part are added to what is there, so that long sums are added in parts.
-      ...sums.flatMap((i) => store(c, i * 16, [...load(c, i * 16), ...get(sum + i), ...simd(Op.f32x4Add)])),
-      ...[[a, aNext], [b, bNext], [c, cNext]].flatMap(([at, next]) => advance(at!, get(next!))),
-      ...repeat(count, 1),
-      ...Op.end,
-    ],
+      ...sums.flatMap((i) => v.store(get(c), v.addFloats(v.load(get(c), i * 16), get(sum + i)), i * 16)),
+      ...[[a, aNext], [b, bNext], [c, cNext]].flatMap(([at, next]) => wasm.advance(at!, get(next!))),
+    ]),
   };
 }
 
+/** Takes turns until a local, less by so much after each, is 0. */
+function countDown(local: number, by: number, body: Code): Code {
+  return wasm.repeatWhile(wasm.tee(local, wasm.subtract(get(local), integer(by))), body);
+}
+
 function moduleBytes(fused: boolean): Uint8Array<ArrayBuffer> {
-  const kernels = (["rows", "columns"] as const).flatMap((layout) =>
-    [TALL, LOW].map((height) => tileKernel(layout, height, fused))
-  );
-  const parameters = (count: number) => vector(Array.from({ length: count }, () => [I32]));
-  return Uint8Array.from([
-    ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
-    ...section(1, vector(kernels.map((kernel) => [FUNCTION, ...parameters(kernel.parameters), 0]))),
-    ...section(2, vector([[...name("env"), ...name("memory"), 0x02, 0x00, 0x00]])),
-    ...section(3, vector(kernels.map((_, i) => unsigned(i)))),
-    ...section(7, vector(kernels.map((kernel, i) => [...name(kernel.name), 0x00, ...unsigned(i)]))),
-    ...section(
-      10,
-      vector(kernels.map(({ locals, code }) =>
-        sized([
-          ...vector(locals.map(([count, type]) => [...unsigned(count), type])),
-          ...code,
-          ...Op.end,
-        ])
-      )),
+  return wasm.wasmModule(
+    (["rows", "columns"] as const).flatMap((layout) =>
+      [TALL, LOW].map((height) => tileKernel(layout, height, fused))
     ),
-  ]);
+  );
 }
