@@ -84,6 +84,27 @@ export interface Panels extends Region {
   readonly columns: number;
 }
 
+/** Columns of a block that lie in one panel. */
+interface PanelPart {
+  /** Where the first row of them is; the next are {@linkcode PANEL} apart. */
+  readonly at: number;
+  /** Number of the first of them, of those that are wanted. */
+  readonly column: number;
+  readonly count: number;
+}
+
+/** Where `width` columns from `first` on lie, a panel at a time. */
+function partsOf({ at, rows, columns }: Panels, first = 0, width = columns): PanelPart[] {
+  const parts: PanelPart[] = [];
+  for (let column = 0; column < width;) {
+    const inPanel = (first + column) % PANEL;
+    const count = Math.min(PANEL - inPanel, width - column);
+    parts.push({ at: at + (first + column - inPanel) * padded(rows) + inPanel, column, count });
+    column += count;
+  }
+  return parts;
+}
+
 /** WebAssembly's memory with the kernels that work on it. Whoever allocates a region frees it. */
 export class TileMemory {
   readonly #memory = new WebAssembly.Memory({ initial: 1, maximum: MOST_PAGES });
@@ -208,7 +229,7 @@ export class TileMemory {
   }
 
   #bring(
-    { at, rows }: Panels,
+    panels: Panels,
     first: number,
     width: number,
     from: Float32Array,
@@ -216,17 +237,11 @@ export class TileMemory {
     start: number,
   ): void {
     const { numbers } = this;
-    const height = padded(rows);
-    for (let column = 0; column < width;) {
-      const inPanel = (first + column) % PANEL;
-      const some = Math.min(PANEL - inPanel, width - column);
-      const base = at + (first + column - inPanel) * height + inPanel;
+    const { rows } = panels;
+    for (const { at, column, count } of partsOf(panels, first, width)) {
       for (let i = 0; i < rows; i++) {
-        const source = start + i * stride + column;
-        const target = base + i * PANEL;
-        copyRow(from, source, numbers, target, some);
+        copyRow(from, start + i * stride + column, numbers, at + i * PANEL, count);
       }
-      column += some;
     }
   }
 
@@ -245,50 +260,34 @@ export class TileMemory {
   }
 
   /** Writes a block of vectors into a row-major array, rows `stride` apart from `start` on. */
-  write({ at, rows, columns }: Panels, out: Float32Array | Float64Array, stride = columns, start = 0): void {
+  write(panels: Panels, out: Float32Array | Float64Array, stride = panels.columns, start = 0): void {
     const { numbers } = this;
-    const height = padded(rows);
-    for (let column = 0; column < columns; column += PANEL) {
-      const some = Math.min(PANEL, columns - column);
-      const base = at + column * height;
-      for (let i = 0; i < rows; i++) {
+    for (const { at, column, count } of partsOf(panels)) {
+      for (let i = 0; i < panels.rows; i++) {
         const target = start + i * stride + column;
-        const source = base + i * PANEL;
-        for (let c = 0; c < some; c++) out[target + c] = numbers[source + c]!;
+        for (let c = 0; c < count; c++) out[target + c] = numbers[at + i * PANEL + c]!;
       }
     }
   }
 
   /** Takes a block of vectors from a row-major array of its size. */
-  subtract({ at, rows, columns }: Panels, from: Float32Array): void {
+  subtract(panels: Panels, from: Float32Array): void {
     const { numbers } = this;
-    const height = padded(rows);
-    for (let column = 0; column < columns; column += PANEL) {
-      const some = Math.min(PANEL, columns - column);
-      const base = at + column * height;
-      for (let i = 0; i < rows; i++) {
-        const target = i * columns + column;
-        for (let c = 0; c < some; c++) from[target + c]! -= numbers[base + i * PANEL + c]!;
+    for (const { at, column, count } of partsOf(panels)) {
+      for (let i = 0; i < panels.rows; i++) {
+        const target = i * panels.columns + column;
+        for (let c = 0; c < count; c++) from[target + c]! -= numbers[at + i * PANEL + c]!;
       }
     }
   }
 
   /** `width` columns of a block of vectors from `first` on, row-major. */
   read(panels: Panels, first = 0, width = panels.columns): Float32Array<ArrayBuffer> {
-    const { at, rows } = panels;
+    const { rows } = panels;
     const out = new Float32Array(rows * width);
     const { numbers } = this;
-    const height = padded(rows);
-    for (let column = 0; column < width;) {
-      const inPanel = (first + column) % PANEL;
-      const some = Math.min(PANEL - inPanel, width - column);
-      const base = at + (first + column - inPanel) * height + inPanel;
-      for (let i = 0; i < rows; i++) {
-        const source = base + i * PANEL;
-        const target = i * width + column;
-        copyRow(numbers, source, out, target, some);
-      }
-      column += some;
+    for (const { at, column, count } of partsOf(panels, first, width)) {
+      for (let i = 0; i < rows; i++) copyRow(numbers, at + i * PANEL, out, i * width + column, count);
     }
     return out;
   }
