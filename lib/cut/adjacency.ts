@@ -214,7 +214,7 @@ export class WalkGram implements Adjacency {
    */
   static async create(walk: Walk, steps: number, kind: "dot" | "cosine"): Promise<WalkGram> {
     const { n } = walk;
-    const loops = await loopsOf(walk, backward(steps), (row) => row.reduce((sum, v) => sum + v * v, 0));
+    const loops = await ofEachRow(walk, backward(steps), (row) => row.reduce((sum, v) => sum + v * v, 0));
     const spent = steps * n;
     const word = backward(steps) + forward(steps);
     if (kind === "dot") return new WalkGram(walk, word, loops, undefined, spent);
@@ -318,13 +318,13 @@ export class WalkGram implements Adjacency {
  * @param word what makes of a unit vector e_i the row M_i, or a column where `of` reads but the i-th entry.
  * @param of the number, of that vector and i.
  */
-export async function loopsOf(
+export async function ofEachRow(
   walk: Walk,
   word: string,
   of: (row: Float32Array, own: number) => number,
 ): Promise<Float64Array> {
   const { n } = walk;
-  const loops = new Float64Array(n);
+  const numbers = new Float64Array(n);
   const row = new Float32Array(n);
   for (let from = 0; from < n; from += UNITS) {
     const columns = Math.min(UNITS, n - from);
@@ -333,10 +333,10 @@ export async function loopsOf(
     const [rows] = await walk.products([{ block, columns, word }]);
     for (let c = 0; c < columns; c++) {
       for (let i = 0; i < n; i++) row[i] = rows![i * columns + c]!;
-      loops[from + c] = of(row, from + c);
+      numbers[from + c] = of(row, from + c);
     }
   }
-  return loops;
+  return numbers;
 }
 
 /** Looks for the best prefix of one segment by bounds (see {@linkcode WalkGram.sweep}). */

@@ -6,7 +6,7 @@
  */
 import { backward, forward } from "../walk/tally.ts";
 import type { Product, Walk } from "../walk/walk.ts";
-import { bestSplit, type ExactSplit, loopsOf, PrefixSearch, type SweepJob } from "./adjacency.ts";
+import { bestSplit, type ExactSplit, ofEachRow, PrefixSearch, type SweepJob } from "./adjacency.ts";
 
 /** M_S of one segment S of m nodes; vectors are `[m]`. Between two awaits there is one product at most. */
 export interface SegmentWalk {
@@ -150,7 +150,7 @@ export class AppliedSource implements WalkSource {
 
   /** Prepares the products: M_ii of all nodes, which T leaves out, take k·N of them. */
   static async create(walk: Walk, steps: number): Promise<AppliedSource> {
-    const loops = await loopsOf(walk, forward(steps), (row, own) => row[own]!);
+    const loops = await ofEachRow(walk, forward(steps), (row, own) => row[own]!);
     return new AppliedSource(walk, steps, loops, steps * walk.n);
   }
 
