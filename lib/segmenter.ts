@@ -83,8 +83,9 @@ export interface SegmenterOptions {
   /** Smallest segment, as a share of the frame, 0 … 1. Default 0. */
   readonly minArea?: number;
   /**
-   * Least contrast of a boundary between segments, as ΔE of CIE Lab: what is not connected comes apart, what
-   * no contour parts is joined. 0 leaves the segments as they are cut. Default: the model's own.
+   * Mean contrast of their boundary, as ΔE of CIE Lab, below which neighbours are joined: the more alike the walk
+   * finds them, the more of it they need to stay apart. What is not connected comes apart. 0 leaves the segments
+   * as they are cut. Default: the model's own.
    */
   readonly contour?: number;
   /**
