@@ -20,6 +20,7 @@ export interface StreamRow {
   readonly vc8: number;
   readonly vc16: number;
   readonly flicker: number;
+  readonly rest: number;
   readonly aq?: number;
   readonly jf?: number;
   readonly miou?: number;

@@ -12,15 +12,15 @@
  */
 import type { Frame } from "../source/frame.ts";
 
-/** Brightness at half resolution, mean 0. */
-export interface Luma {
+/** One plane of a frame at half resolution. */
+export interface Plane {
   readonly width: number;
   readonly height: number;
   /** `[height, width]`, levels of 8 bits. */
   readonly data: Float32Array<ArrayBuffer>;
 }
 
-/** Side of a block, in pixels of {@linkcode Luma}. */
+/** Side of a block, in pixels of {@linkcode Plane}. */
 export const BLOCK = 8;
 const COARSE = 4;
 const COARSE_REACH = 5;
@@ -38,29 +38,30 @@ export interface Flow {
   readonly residual: Float32Array<ArrayBuffer>;
 }
 
-/** Brightness of a frame, 2×2 pixels averaged, its mean removed. */
-export function luma({ width, height, data }: Pick<Frame, "width" | "height" | "data">): Luma {
+/** Red, green and blue of a frame, 2×2 pixels averaged. */
+export function channels({ width, height, data }: Pick<Frame, "width" | "height" | "data">): Plane[] {
   const [w, h] = [Math.floor(width / 2), Math.floor(height / 2)];
-  const out = new Float32Array(w * h);
-  let sum = 0;
-  for (let y = 0; y < h; y++) {
-    for (let x = 0; x < w; x++) {
-      let value = 0;
-      for (const at of [2 * y * width + 2 * x, (2 * y + 1) * width + 2 * x]) {
-        const p = 3 * at;
-        value += 0.299 * (data[p]! + data[p + 3]!) + 0.587 * (data[p + 1]! + data[p + 4]!) +
-          0.114 * (data[p + 2]! + data[p + 5]!);
+  return [0, 1, 2].map((channel) => {
+    const out = new Float32Array(w * h);
+    for (let y = 0, i = 0; y < h; y++) {
+      for (let x = 0; x < w; x++, i++) {
+        const above = 3 * (2 * y * width + 2 * x) + channel, below = above + 3 * width;
+        out[i] = (data[above]! + data[above + 3]! + data[below]! + data[below + 3]!) / 4;
       }
-      sum += out[y * w + x] = value / 4;
     }
-  }
-  const mean = sum / out.length;
-  for (let i = 0; i < out.length; i++) out[i]! -= mean;
-  return { width: w, height: h, data: out };
+    return { width: w, height: h, data: out };
+  });
+}
+
+/** Brightness (ITU-R BT.601) from the planes of {@linkcode channels}, mean 0. */
+export function brightness([red, green, blue]: readonly Plane[]): Plane {
+  const data = red!.data.map((value, i) => 0.299 * value + 0.587 * green!.data[i]! + 0.114 * blue!.data[i]!);
+  const mean = data.reduce((sum, value) => sum + value, 0) / data.length;
+  return { ...red!, data: data.map((value) => value - mean) };
 }
 
 /** Averages squares of `factor` pixels. */
-function shrink({ width, height, data }: Luma, factor: number): Luma {
+function shrink({ width, height, data }: Plane, factor: number): Plane {
   const [w, h] = [Math.floor(width / factor), Math.floor(height / factor)];
   const out = new Float32Array(w * h);
   for (let y = 0; y < h * factor; y++) {
@@ -73,8 +74,8 @@ function shrink({ width, height, data }: Luma, factor: number): Luma {
 
 /** Mean absolute difference of a square of `now` and its shifted place in `then`; stops beyond `bound`. */
 function difference(
-  now: Luma,
-  then: Luma,
+  now: Plane,
+  then: Plane,
   x0: number,
   y0: number,
   size: number,
@@ -98,8 +99,8 @@ function difference(
 
 /** Best shift in square windows around some shifts, by difference and distance from rest. */
 function search(
-  now: Luma,
-  then: Luma,
+  now: Plane,
+  then: Plane,
   [x, y]: readonly [number, number],
   size: number,
   around: readonly (readonly [number, number])[],
@@ -121,7 +122,7 @@ function search(
 }
 
 /** Motion from `then` to `now`. */
-export function blockFlow(then: Luma, now: Luma): Flow {
+export function blockFlow(then: Plane, now: Plane): Flow {
   const [coarseThen, coarseNow] = [shrink(then, COARSE), shrink(now, COARSE)];
   const columns = Math.ceil(now.width / BLOCK);
   const rows = Math.ceil(now.height / BLOCK);
