@@ -64,6 +64,21 @@ Deno.test("LabelHold.settle() gives still pictures constant labels whatever bord
   }
 });
 
+Deno.test("LabelHold.settle() takes a drift of the light for no movement", () => {
+  const seed = freshSeed(), random = uniform(seed);
+  const hold = new LabelHold();
+  const truth = halves(0);
+  for (let t = 0; t < 50; t++) {
+    // By a quarter up and down, which is up to 40 levels.
+    const light = 1 + 0.25 * Math.sin(2 * Math.PI * t / 50);
+    const colours = [[140, 110, 90], [60, 110, 160]].map((c) => c.map((v) => light * v)) as unknown as Rgb[];
+    // Never right again, so that its cells are in dispute from the first frame to the last.
+    const labels = halves(t === 0 ? 0 : 4 + Math.floor(5 * random()));
+    const shown = settled(hold, picture(truth, colours, 1, seed + t), labels);
+    assertEquals(differences(shown, truth).length, 0, `frame ${t}, seed ${seed}`);
+  }
+});
+
 Deno.test("LabelHold.settle() takes a new label that stays, all of it at once, and soon where colours are for it", () => {
   const seed = freshSeed();
   const frames = (contrast: number, labelsAtFirst: Uint16Array, labelsThen: Uint16Array) => {

@@ -6,18 +6,19 @@
  * another is clear: hysteresis, pixel by pixel, after ids are known.
  *
  * A cell of the frame is at rest while its colour is within the noise of the colour that it had when
- * its labels were last agreed upon; not that of the last frame alone, or a slow fade would never
- * count. Connected cells that change from one id to the same other are one change, held or taken as
- * a whole: decided cell by cell, it would come in blocks. In a change at rest the other id must be
- * proposed for some frames on end before it is taken. How many depends on which of the two ids the
- * change looks like: none where its colour is that of the new one, many where it is that of the old
- * one. Where a change is not at rest, and where the id is in the frame no longer, the new label is
- * taken at once; so nothing that moved leaves a trail beyond the cells that it touches.
+ * its labels were last agreed upon, in the light of today; not that of the last frame alone, or a slow
+ * fade would never count. Connected cells that change from one id to the same other are one change,
+ * held or taken as a whole: decided cell by cell, it would come in blocks. In a change at rest the
+ * other id must be proposed for some frames on end before it is taken. How many depends on which of
+ * the two ids the change looks like: none where its colour is that of the new one, many where it is
+ * that of the old one. Where a change is not at rest, and where the id is in the frame no longer, the
+ * new label is taken at once; so nothing that moved leaves a trail beyond the cells that it touches.
  *
  * Five bytes a pixel are kept, and a pass over pixels that compares ids is most of the time.
  *
  * @module
  */
+import { exposureChange } from "../features/exposure.ts";
 import { nodeColours } from "../features/node_colours.ts";
 import type { Frame } from "../source/frame.ts";
 
@@ -90,6 +91,7 @@ export class LabelHold {
       };
       return;
     }
+    followLight(held, colours);
     const rest = restingCells(held, colours);
     const disputed = holdPixels(held, frame, labels, (pairs) => {
       return changesOf(pairs, rest, colours, new Looks(frame, labels, colours));
@@ -99,6 +101,15 @@ export class LabelHold {
       for (let i = 3 * cell; i < 3 * cell + 3; i++) held.agreed[i] = colours[i]!;
     }
     held.colours = colours;
+  }
+}
+
+/** Puts what is known of colours into the light of this frame: a change of exposure moves nothing. */
+function followLight({ agreed, colours: last }: Held, colours: Float32Array): void {
+  const change = exposureChange(last, colours);
+  for (let i = 0; i < agreed.length; i++) {
+    agreed[i]! *= change;
+    last[i]! *= change;
   }
 }
 
