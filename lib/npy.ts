@@ -187,7 +187,7 @@ export function encodeNpy(
   data: Float32Array | Float64Array | Uint16Array | Int32Array,
   shape: readonly number[],
 ): Uint8Array<ArrayBuffer> {
-  const header = npyHeader(data, shape);
+  const header = headerOf(data, shape);
   const bytes = new Uint8Array(header.length + data.byteLength);
   bytes.set(header);
   bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), header.length);
@@ -202,7 +202,7 @@ export async function writeNpy(
 ): Promise<void> {
   using file = await Deno.open(path, { write: true, create: true, truncate: true });
   for (
-    const part of [npyHeader(data, shape), new Uint8Array(data.buffer, data.byteOffset, data.byteLength)]
+    const part of [headerOf(data, shape), new Uint8Array(data.buffer, data.byteOffset, data.byteLength)]
   ) {
     for (let done = 0; done < part.length;) {
       done += await file.write(part.subarray(done, Math.min(part.length, done + PIECE)));
@@ -210,10 +210,14 @@ export async function writeNpy(
   }
 }
 
-function npyHeader(
+function headerOf(
   data: Float32Array | Float64Array | Uint16Array | Int32Array,
   shape: readonly number[],
 ): Uint8Array<ArrayBuffer> {
+  const count = shape.reduce((product, length) => product * length, 1);
+  if (count !== data.length) {
+    throw new RangeError(`Cannot encode ${data.length} values as shape (${shape.join(", ")})`);
+  }
   const type = data instanceof Float32Array
     ? "<f4"
     : data instanceof Float64Array
@@ -221,10 +225,14 @@ function npyHeader(
     : data instanceof Uint16Array
     ? "<u2"
     : "<i4";
-  const count = shape.reduce((product, length) => product * length, 1);
-  if (count !== data.length) {
-    throw new RangeError(`Cannot encode ${data.length} values as shape (${shape.join(", ")})`);
-  }
+  return npyHeader(type, shape);
+}
+
+/** What stands before the values of an array in row-major order. */
+export function npyHeader(
+  type: "<f4" | "<f8" | "<u2" | "<i4",
+  shape: readonly number[],
+): Uint8Array<ArrayBuffer> {
   const list = shape.length === 1 ? `${shape[0]},` : shape.join(", ");
   const text = `{'descr': '${type}', 'fortran_order': False, 'shape': (${list}), }`;
   // The values start at a multiple of 64 bytes and the header ends with a newline, as the format asks.

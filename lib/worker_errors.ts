@@ -4,6 +4,7 @@
  * @module
  */
 import { DeviceError, FfmpegError, UsageError, WalkcutError } from "./errors.ts";
+import { textOf } from "./thrown.ts";
 
 /** An error as plain data. */
 export interface ErrorData {
@@ -36,7 +37,7 @@ export function crashOf(thrown: unknown): WalkcutError {
   if (thrown instanceof WalkcutError) return thrown;
   const error = new WalkcutError({
     what: "The segmenter's worker stopped",
-    found: thrown instanceof Error ? thrown.message : String(thrown),
+    found: textOf(thrown),
     advice: "run again with --debug, or with --device cpu",
     cause: thrown,
   });

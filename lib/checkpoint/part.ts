@@ -5,6 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import { oneLine, UsageError, WalkcutError } from "../errors.ts";
+import { textOf } from "../thrown.ts";
 import { fromFloat32, type Precision, precisionBytes, toFloat32 } from "./dtypes.ts";
 import { elements, type Graph, type Parameter } from "./graph.ts";
 import type { FileRecord, Part, SectionFile } from "./manifest.ts";
@@ -88,7 +89,7 @@ export async function guardWrite<T>(path: string, write: (path: string) => Promi
     if (cause instanceof WalkcutError || cause instanceof DOMException) throw cause;
     throw new WalkcutError({
       what: `Cannot write ${oneLine(path)}`,
-      found: cause instanceof Error ? cause.message : String(cause),
+      found: textOf(cause),
       advice: "make room there, or give another folder with --models",
       cause,
     });

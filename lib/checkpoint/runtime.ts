@@ -5,6 +5,7 @@
  */
 import type * as Ort from "onnxruntime-web";
 import { DeviceError, oneLine, UsageError } from "../errors.ts";
+import { textOf } from "../thrown.ts";
 import { hasFailed, onWatchedDevice } from "../features/device_watch.ts";
 import { loadRuntime } from "../features/runtime.ts";
 import type { NetworkDevice } from "../features/session.ts";
@@ -222,7 +223,7 @@ async function readRange(path: string, offset: number, length: number): Promise<
 
 /** What a failed session or run on the CPU means for the person. */
 export function cpuFailure(error: unknown): unknown {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = textOf(error);
   const memory =
     /out of memory|OutOfMemory|bad_alloc|Failed to allocate|allocation failed|Array buffer allocation/i;
   if (!memory.test(message)) return error;

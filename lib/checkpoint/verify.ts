@@ -4,6 +4,7 @@
  * @module
  */
 import { oneLine, UsageError, WalkcutError } from "../errors.ts";
+import { textOf } from "../thrown.ts";
 import type { NetworkDevice } from "../features/session.ts";
 import { dimensionValues } from "./graph.ts";
 import { hashFile } from "./hash_file.ts";
@@ -197,7 +198,7 @@ async function runFor<T>({ label }: TensorSource, run: () => Promise<T>): Promis
     if (cause instanceof WalkcutError) throw cause;
     throw new WalkcutError({
       what: `Cannot run the network on the reference's inputs in ${oneLine(label)}`,
-      found: cause instanceof Error ? cause.message.slice(0, 160) : String(cause),
+      found: textOf(cause).slice(0, 160),
       advice: "check that the reference was computed with the same checkpoint",
       cause,
     });

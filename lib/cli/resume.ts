@@ -10,6 +10,7 @@
  */
 import { resolve } from "node:path";
 import { UsageError, WalkcutError } from "../errors.ts";
+import { textOf } from "../thrown.ts";
 import { type Ffmpeg, locateFfmpeg } from "../ffmpeg/locate.ts";
 import type { SegmenterSnapshot } from "../frame_segmenter.ts";
 import { partialName } from "../sink/claim.ts";
@@ -109,7 +110,7 @@ export class Checkpoints {
     } catch (cause) {
       throw new WalkcutError({
         what: `Cannot write ${this.#path}`,
-        found: cause instanceof Error ? cause.message : String(cause),
+        found: textOf(cause),
         cause,
       });
     }

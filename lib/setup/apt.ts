@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { textOf } from "../thrown.ts";
 import { parseSources, type Source } from "./apt_sources.ts";
 
 /** Where a release of Debian or Ubuntu says what it is. */
@@ -116,7 +117,7 @@ async function aptGet(apt: Apt, args: readonly string[]): Promise<Installed> {
       said: lines.filter((line) => /^[EW]:/.test(line)).slice(-3).join(" ") || lines.at(-1) || "",
     };
   } catch (error) {
-    return { ok: false, said: error instanceof Error ? error.message : String(error) };
+    return { ok: false, said: textOf(error) };
   }
 }
 

@@ -5,6 +5,7 @@
  */
 import { parseManifest } from "../features/manifest.ts";
 import { FfmpegError } from "../errors.ts";
+import { textOf } from "../thrown.ts";
 import { ffmpegInstallLine, locateFfmpeg } from "../ffmpeg/locate.ts";
 
 /** The Deno that walkcut is written for. */
@@ -59,7 +60,7 @@ export async function checkAdapter(): Promise<Finding> {
     return {
       name: "WebGPU",
       found: false,
-      says: error instanceof Error ? error.message : String(error),
+      says: textOf(error),
       advice,
     };
   }
@@ -76,7 +77,7 @@ export async function checkNetwork(): Promise<Finding> {
     }
     return { name: "network", found: size > 0, says: `embedded (${Math.ceil(size / 1024)} KiB)` };
   } catch (error) {
-    const says = error instanceof Error ? error.message : String(error);
+    const says = textOf(error);
     return { name: "network", found: false, says, advice: "take a whole copy of walkcut" };
   }
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { UsageError, WalkcutError } from "../errors.ts";
+import { textOf } from "../thrown.ts";
 import type { Resumed } from "./resume.ts";
 
 /** Settings of {@linkcode claimOutput}. */
@@ -96,9 +97,4 @@ async function stat(path: string): Promise<Deno.FileInfo | undefined> {
     if (cause instanceof Deno.errors.NotCapable) throw cause;
     throw new UsageError({ what: "Cannot look at the output", found: `${path} (${textOf(cause)})`, cause });
   }
-}
-
-/** An error's text. */
-export function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -8,6 +8,7 @@ import { UsageError } from "../errors.ts";
 import { findHardware, hardwareSetting, isHardware, requireHardware } from "./hardware.ts";
 import { leadsIn } from "../source/aside.ts";
 import type { Origin, OriginStream } from "../source/frame.ts";
+import type { PictureSinkOptions } from "./picture.ts";
 
 /** A container that pictures can be encoded into. */
 export interface Container {
@@ -129,15 +130,11 @@ export interface EncoderChoice {
   readonly upload: readonly string[];
 }
 
-/** What the person asked for. */
-export interface EncoderWishes {
+/** What the person asked for, and what there is to encode. */
+export interface EncoderWishes extends Pick<PictureSinkOptions, "codec" | "crf" | "preset" | "pixFmt"> {
   readonly channels: 3 | 4;
   readonly width: number;
   readonly height: number;
-  readonly codec?: string;
-  readonly crf?: number;
-  readonly preset?: string;
-  readonly pixFmt?: string;
 }
 
 /**

@@ -4,6 +4,7 @@
  * @module
  */
 import { UsageError, WalkcutError } from "../errors.ts";
+import { textOf } from "../thrown.ts";
 import type { VideoInfo } from "../source/frame.ts";
 import {
   type ClaimOptions,
@@ -12,7 +13,6 @@ import {
   type OutputClaim,
   partialName,
   requireFolder,
-  textOf,
 } from "./claim.ts";
 import type { Sink } from "./sink.ts";
 
@@ -96,12 +96,21 @@ export class GrowingFile {
   #file: Deno.FsFile | undefined;
   #ended = false;
 
+  /** Bytes of the partial file that stay and are appended to. */
   readonly #keep: number;
 
-  /** @param keep bytes of the partial file that stay and are appended to. */
-  constructor(claim: OutputClaim, keep = 0) {
+  private constructor(claim: OutputClaim, keep: number) {
     this.#claim = claim;
     this.#keep = keep;
+  }
+
+  /**
+   * Claims an output; nothing is written yet.
+   *
+   * @throws {UsageError} If it cannot be.
+   */
+  static async claim(output: string, options: ClaimOptions): Promise<GrowingFile> {
+    return new GrowingFile(await claimOutput(output, options), options.resume?.bytes ?? 0);
   }
 
   get partial(): string {
@@ -153,7 +162,7 @@ export class GrowingFile {
 }
 
 /** The error for a file that cannot be written, such as on a full disk. */
-export function cannotWrite(path: string, cause: unknown): WalkcutError {
+function cannotWrite(path: string, cause: unknown): WalkcutError {
   return new WalkcutError({ what: `Cannot write ${path}`, found: textOf(cause), cause });
 }
 

@@ -6,6 +6,7 @@
 import { inputClockArgs, locateFfmpeg, passthroughArgs } from "../ffmpeg/locate.ts";
 import { FfmpegProcess } from "../ffmpeg/process.ts";
 import { UsageError, WalkcutError } from "../errors.ts";
+import { npyHeader } from "../npy.ts";
 import type { VideoInfo } from "../source/frame.ts";
 import { type ClaimOptions, claimOutput } from "./claim.ts";
 import { containerOf } from "./encoder.ts";
@@ -44,7 +45,7 @@ export async function openLabelSink(output: string, options: LabelSinkOptions): 
     case "npy":
       return new NpyLabels(
         output,
-        new GrowingFile(await claimOutput(output, options), options.resume?.bytes),
+        await GrowingFile.claim(output, options),
         options,
       );
     case "mkv":
@@ -157,19 +158,9 @@ export class NpyLabels implements Sink<LabelMap> {
     return frames === 0 ? 0 : 128 + frames * width * height * 2;
   }
 
-  /** NumPy's header, version 1.0, always 128 bytes long. */
+  /** Always 128 bytes long, whatever the number of frames. */
   #header(): Uint8Array<ArrayBuffer> {
     const { width, height, still } = this.#info;
-    const shape = still ? `(${height}, ${width})` : `(${this.#count}, ${height}, ${width})`;
-    const text = `{'descr': '<u2', 'fortran_order': False, 'shape': ${shape}, }`.padEnd(117) + "\n";
-    return Uint8Array.from([
-      0x93,
-      ...new TextEncoder().encode("NUMPY"),
-      1,
-      0,
-      118,
-      0,
-      ...new TextEncoder().encode(text),
-    ]);
+    return npyHeader("<u2", still ? [height, width] : [this.#count, height, width]);
   }
 }

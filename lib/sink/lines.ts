@@ -7,7 +7,7 @@ import type { CutStats } from "../cut/segmentation.ts";
 import type { SegmentedFrame } from "../segmenter.ts";
 import type { VideoInfo } from "../source/frame.ts";
 import { ptsSeconds } from "../source/numbers.ts";
-import { type ClaimOptions, claimOutput } from "./claim.ts";
+import type { ClaimOptions } from "./claim.ts";
 import { GrowingFile } from "./files.ts";
 import { encodeSegments } from "./rle.ts";
 import type { Sink } from "./sink.ts";
@@ -45,7 +45,7 @@ export function spelledStats(stats: CutStats) {
 export async function openRleSink(output: string, options: LineSinkOptions): Promise<Sink<SegmentedFrame>> {
   return new Lines(
     output,
-    new GrowingFile(await claimOutput(output, options), options.resume?.bytes),
+    await GrowingFile.claim(output, options),
     ({ frame, labels }) => ({
       frame: frame.index,
       pts: ptsSeconds(options.info, frame.pts),
@@ -64,7 +64,7 @@ export async function openRleSink(output: string, options: LineSinkOptions): Pro
 export async function openStatsSink(output: string, options: LineSinkOptions): Promise<Sink<SegmentedFrame>> {
   return new Lines(
     output,
-    new GrowingFile(await claimOutput(output, options), options.resume?.bytes),
+    await GrowingFile.claim(output, options),
     ({ frame, stats, segments }) => ({
       frame: frame.index,
       pts: ptsSeconds(options.info, frame.pts),

@@ -8,6 +8,7 @@ import type { FfmpegProcess } from "../ffmpeg/process.ts";
 import { UsageError, WalkcutError } from "../errors.ts";
 import type { VideoInfo } from "../source/frame.ts";
 import { recycle } from "../source/spare.ts";
+import { within } from "../within.ts";
 import type { OutputClaim } from "./claim.ts";
 import { ClosedPipe, type Picture, type Sink } from "./sink.ts";
 
@@ -92,12 +93,7 @@ export class NutSink implements Sink<Picture> {
         : ({ 1: "gray", 2: "gray16le", 3: "rgb24", 4: "rgba" } as const)[channels],
     } as const;
     this.#frameBytes = nutFrameBytes(stream);
-    this.#nut = new NutWriter({
-      ...stream,
-      timeBase: info.timeBase,
-      ...(info.frameRate ? { frameRate: info.frameRate } : {}),
-      ...(info.sampleAspect ? { sampleAspect: info.sampleAspect } : {}),
-    });
+    this.#nut = new NutWriter({ ...info, ...stream });
     this.#nutHeader = this.#nut.header();
   }
 
@@ -177,7 +173,7 @@ export class NutSink implements Sink<Picture> {
 
   /** True where ffmpeg ends by itself: the rest of a source's sound may keep it for long. */
   async #endsSoon(process: FfmpegProcess): Promise<boolean> {
-    await Promise.race([process.ended, delay(SOON_MS)]);
+    await within(SOON_MS, process.ended);
     return process.status !== undefined;
   }
 
@@ -188,13 +184,13 @@ export class NutSink implements Sink<Picture> {
     this.#whole = false;
     if (!process || process.status) return;
     // The frame on its way is whole before the stream ends; an encoder that stands still loses it.
-    await Promise.race([this.#writing, delay(2000)]);
+    await within(2000, this.#writing);
     const closing = process.closeStdin();
     if (this.#options.interrupt) {
-      await Promise.race([process.ended, delay(DRAIN_MS)]);
+      await within(DRAIN_MS, process.ended);
       process.signal("SIGINT");
     }
-    await Promise.race([process.ended, delay(10_000)]);
+    await within(10_000, process.ended);
     await process.kill();
     await closing;
   }
@@ -204,7 +200,7 @@ export class NutSink implements Sink<Picture> {
       for (const part of parts) await process.write(part);
       if (this.planar) recycle(parts.at(-1)!);
     } catch {
-      await Promise.race([process.ended, delay(5000)]);
+      await within(5000, process.ended);
       this.#failed = this.#failure(process);
     }
   }
@@ -229,9 +225,3 @@ export class NutSink implements Sink<Picture> {
 /** Words by which ffmpeg says that it cannot begin with what it was asked for. */
 const REFUSES =
   /Unknown encoder|Invalid encoder type|Unrecognized option|Option .* not found|Error splitting|Unknown pixel format|Incompatible pixel format|Error (initializing|while opening)|Could not write header/;
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    Deno.unrefTimer(setTimeout(resolve, ms));
-  });
-}

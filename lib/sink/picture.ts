@@ -7,9 +7,10 @@ import { type Ffmpeg, locateFfmpeg, passthroughArgs } from "../ffmpeg/locate.ts"
 import { NutWriter } from "../ffmpeg/nut.ts";
 import { FfmpegProcess } from "../ffmpeg/process.ts";
 import { UsageError, WalkcutError } from "../errors.ts";
+import { textOf } from "../thrown.ts";
 import { encodeFilters, untaggedMatrix } from "../source/color.ts";
 import type { VideoInfo } from "../source/frame.ts";
-import { type ClaimOptions, textOf } from "./claim.ts";
+import type { ClaimOptions } from "./claim.ts";
 import { littleEndian, openPictureFiles, toBytes } from "./files.ts";
 import { NutSink } from "./nut_sink.ts";
 import { encodePng } from "./png.ts";
@@ -93,12 +94,10 @@ export async function openStdoutSink(
       return await openY4m(options);
     case "nut": {
       const writer = new NutWriter({
+        ...info,
         width: size.width,
         height: size.height,
         pixelFormat: channels === 4 ? "rgba" : "rgb24",
-        timeBase: info.timeBase,
-        ...(info.frameRate ? { frameRate: info.frameRate } : {}),
-        ...(info.sampleAspect ? { sampleAspect: info.sampleAspect } : {}),
       });
       let header: Uint8Array<ArrayBuffer>[] = [writer.header()];
       return new StdoutSink<Picture>((picture) => {

@@ -45,7 +45,7 @@ export function encodePalettePng({ width, height, labels }: LabelMap): Uint8Arra
  * The palette of PASCAL VOC and DAVIS: the bits of an index, three at a time, are the highest free bits of
  * red, green and blue.
  */
-export const PALETTE: [number, number, number][] = Array.from({ length: 256 }, (_, index) => {
+const PALETTE: [number, number, number][] = Array.from({ length: 256 }, (_, index) => {
   const color: [number, number, number] = [0, 0, 0];
   for (let bit = 7, rest = index; rest > 0; bit--, rest >>= 3) {
     color[0] |= (rest & 1) << bit;

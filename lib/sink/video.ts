@@ -28,13 +28,10 @@ export async function openVideoSink(output: string, options: PictureSinkOptions)
   const { info, channels = 3 } = options;
   const size = options.size ?? info;
   const encoder = await chooseEncoder(ffmpeg, container, {
+    ...options,
     channels,
     width: size.width,
     height: size.height,
-    ...(options.codec === undefined ? {} : { codec: options.codec }),
-    ...(options.crf === undefined ? {} : { crf: options.crf }),
-    ...(options.preset === undefined ? {} : { preset: options.preset }),
-    ...(options.pixFmt === undefined ? {} : { pixFmt: options.pixFmt }),
   });
   // What is decoded to 4:2:0 and encoded as such need not become RGB between.
   const planar = options.planar === true && info.planar === true && encoder.pixelFormat === "yuv420p" &&
@@ -236,14 +233,13 @@ function muxerArgs(container: Container, info: VideoInfo): string[] {
 
 /** The length of the last frame, where encoders would drop it. */
 function lastFrameArgs(container: Container, info: VideoInfo): string[] {
-  const { duration, frameRate } = info;
+  const { duration } = info;
   if (container.muxer === "gif" || duration === undefined || info.audioStreams > 0) return [];
   // Encoders drop the length of a frame. The newest one is given what is left of the source, if that is more
   // than a usual frame and not so much that the run must have been stopped.
-  const usual = frameRate ? frameRate.den / frameRate.num : 0.04;
   // ffmpeg tells lengths in hundredths of a second: exact for a GIF, else good for a clear difference only.
   const exact = info.timeBase.num === 1 && info.timeBase.den === 100;
-  const least = (exact ? 0.005 : usual + 0.01).toFixed(6);
+  const least = (exact ? 0.005 : usualLength(info) + 0.01).toFixed(6);
   // Register 0 holds the latest time so far, plus 1; frames come out of order.
   // The filter sees the muxer's clock, and does not know it in every version.
   const tick = `(1/${containerTicks(container, info)})`;
@@ -330,8 +326,12 @@ async function endSound(
 
 /** The end of the last frame as the end of all streams, where a run ended early. */
 function endArgs(info: VideoInfo, { last, early }: FrameTimes): string[] {
-  const usual = info.frameRate ? info.frameRate.den / info.frameRate.num : 0.04;
-  return early ? ["-t", (ptsSeconds(info, last) + usual).toFixed(6)] : [];
+  return early ? ["-t", (ptsSeconds(info, last) + usualLength(info)).toFixed(6)] : [];
+}
+
+/** Seconds that a frame is shown, as a rule. */
+function usualLength({ frameRate }: VideoInfo): number {
+  return frameRate ? frameRate.den / frameRate.num : 0.04;
 }
 
 /** Runs ffmpeg from the file at `path` to the one at `joined`, which takes its place. */

@@ -9,6 +9,7 @@
 import type { Ffmpeg } from "../ffmpeg/locate.ts";
 import { type Probe, probeInput } from "../ffmpeg/probe.ts";
 import { FfmpegProcess } from "../ffmpeg/process.ts";
+import { within } from "../within.ts";
 import type { Aside, Origin } from "./frame.ts";
 
 /** Settings of {@linkcode AsideFile.start}. */
@@ -49,14 +50,6 @@ globalThis.addEventListener?.("unload", () => {
     }
   }
 });
-
-/** Waits for work, but no longer than some milliseconds. */
-export async function within(ms: number, work: Promise<unknown>): Promise<void> {
-  const late = Promise.withResolvers<void>();
-  const timer = setTimeout(late.resolve, ms);
-  await Promise.race([work, late.promise]);
-  clearTimeout(timer);
-}
 
 /**
  * True where Opus begins with a lead-in (312 samples of an encoder's 48,000) that ffmpeg's reader takes off the

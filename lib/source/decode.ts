@@ -8,8 +8,9 @@ import { NutError, type NutFrame, NutReader } from "../ffmpeg/nut.ts";
 import { FfmpegProcess } from "../ffmpeg/process.ts";
 import type { Ffmpeg } from "../ffmpeg/locate.ts";
 import { UsageError, WalkcutError } from "../errors.ts";
+import { within } from "../within.ts";
 import { ptsSeconds } from "./numbers.ts";
-import { type AsideFile, within } from "./aside.ts";
+import type { AsideFile } from "./aside.ts";
 import type { Frame, FrameColor, Rational, VideoInfo, VideoSource } from "./frame.ts";
 import { planarFrame } from "./planes.ts";
 
@@ -319,7 +320,7 @@ async function noFrames(
 }
 
 /** The error for an input without any frame. */
-export function unreadable(name: string, said: string | undefined): UsageError {
+function unreadable(name: string, said: string | undefined): UsageError {
   return new UsageError({
     what: "No frame could be read from the input",
     found: name + (said ? `, ffmpeg says "${said}"` : ""),

@@ -5,6 +5,7 @@
  * @module
  */
 import { UsageError } from "../errors.ts";
+import { textOf } from "../thrown.ts";
 import { orientationOf, type PictureBytes } from "./exif.ts";
 import { reduce } from "./numbers.ts";
 import type { Rational } from "./frame.ts";
@@ -283,10 +284,6 @@ async function stat(path: string): Promise<Deno.FileInfo | undefined> {
     if (URL_FORM.test(path)) return undefined;
     throw new UsageError({ what: "Cannot read the input", found: `${path} (${textOf(cause)})`, cause });
   }
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** The clock that is one frame long. */

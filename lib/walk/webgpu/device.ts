@@ -7,6 +7,7 @@
  * @module
  */
 import { DeviceError } from "../../errors.ts";
+import { textOf } from "../../thrown.ts";
 import { BufferPool } from "./buffer_pool.ts";
 
 /** What the device was asked to do so far; tests and `--stats` read it. */
@@ -119,7 +120,7 @@ export class Gpu {
   fail(cause: unknown): DeviceError {
     this.#failure ??= cause instanceof DeviceError ? cause : new DeviceError({
       what: "The WebGPU device failed",
-      found: cause instanceof Error ? cause.message : String(cause),
+      found: textOf(cause),
       advice: "run again, or with --device cpu",
       cause,
     });
@@ -178,7 +179,7 @@ export async function openGpu(): Promise<Gpu | undefined> {
   } catch (cause) {
     throw new DeviceError({
       what: "The WebGPU adapter gives no device",
-      found: cause instanceof Error ? cause.message : String(cause),
+      found: textOf(cause),
       advice: "run with --device cpu",
       cause,
     });
