@@ -54,7 +54,7 @@ export function ffmpegInstallLine(): string {
 }
 
 /** True where this ffmpeg is at least version `major.minor`; builds from git count as newest. */
-export function ffmpegAtLeast(ffmpeg: Ffmpeg, major: number, minor: number): boolean {
+function ffmpegAtLeast(ffmpeg: Ffmpeg, major: number, minor: number): boolean {
   const match = /^n?(\d+)\.(\d+)/.exec(ffmpeg.version);
   if (!match) return true;
   const [have, haveMinor] = [Number(match[1]), Number(match[2])];

@@ -7,7 +7,7 @@ import { FfmpegError, oneLine } from "../errors.ts";
 import type { Ffmpeg } from "./locate.ts";
 
 /** Arguments that every ffmpeg child begins with: quiet, never asking, lines that carry their level. */
-export const COMMON_ARGS: readonly string[] = [
+const COMMON_ARGS: readonly string[] = [
   "-nostdin",
   "-hide_banner",
   "-nostats",

@@ -103,7 +103,7 @@ export function colorTags(color: FrameColor, pixelFormat: string): string[] {
 }
 
 /** True for pixel formats that are no YUV: RGB, grey and palettes. */
-export function isRgb(pixelFormat: string): boolean {
+function isRgb(pixelFormat: string): boolean {
   return /^(rgb|bgr|gbr|argb|abgr|0rgb|0bgr|gray|ya|pal8|mono|bayer|x2rgb|x2bgr)/.test(pixelFormat);
 }
 

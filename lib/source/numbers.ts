@@ -7,9 +7,9 @@ import { UsageError } from "../errors.ts";
 import type { Rational, VideoInfo } from "./frame.ts";
 
 /** Longest side of a frame, in pixels. */
-export const MAX_SIDE = 16384;
+const MAX_SIDE = 16384;
 /** Most pixels of a frame. */
-export const MAX_PIXELS = 1 << 26;
+const MAX_PIXELS = 1 << 26;
 
 /** A frame's size in pixels. */
 export interface Size {

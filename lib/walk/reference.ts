@@ -82,7 +82,7 @@ function cellsOf(node: number, resolution: number, grid: number): { from: number
  * Adds `share · Σ_h softmax(scale · Q_h·K_hᵀ)` of a layer to `level` `[R², R²]`.
  * Rows are made one at a time, so nothing of the size of a head is stored.
  */
-export function addAttention(layer: AttentionLayer, share: number, level: Float32Array): void {
+function addAttention(layer: AttentionLayer, share: number, level: Float32Array): void {
   const { heads, headDim, scale } = layer;
   const n = layer.resolution ** 2;
   const queries = arrayOf(layer.queries);
@@ -117,7 +117,7 @@ export function addAttention(layer: AttentionLayer, share: number, level: Float3
  * @param level `[R², R²]`, rows of positive sum.
  * @param walk `[grid², grid²]`, added to.
  */
-export function addLevel(
+function addLevel(
   level: Float32Array,
   resolution: number,
   grid: number,
