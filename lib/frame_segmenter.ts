@@ -236,8 +236,10 @@ export class FrameSegmenter {
     if (this.regions.contour === 0) {
       return { pixels, leaves: Array.from({ length: segments }, (_, leaf) => leaf), tracked: labels };
     }
+    // After more than one step neighbours are alike nearly everywhere: their likeness tells nothing.
+    const telling = this.settings.steps === 1 && !isPeer(this.options.method);
     const regions = findRegions(pixels, frame, this.regions, {
-      ...(isPeer(this.options.method) ? {} : { walk: segmentation }),
+      ...(telling ? { walk: segmentation } : {}),
       last: this.#lastCells,
     });
     return { ...regions, tracked: regionsOfNodes(regions.cells, regions.count, TRACKED) };

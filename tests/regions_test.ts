@@ -1,5 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { CELLS, findRegions, type RegionSettings, regionsOfNodes } from "../lib/cut/regions.ts";
+import type { Segmentation } from "../lib/cut/segmentation.ts";
+import { readPicture } from "../lib/eval/picture.ts";
+import { FrameSegmenter } from "../lib/frame_segmenter.ts";
 import { uniform } from "../lib/random.ts";
 import type { Frame } from "../lib/source/frame.ts";
 
@@ -183,5 +186,42 @@ Deno.test("findRegions() and regionsOfNodes() take frames of any size", () => {
       assertEquals(nodes[0], cells[0]);
       assertEquals(nodes.at(-1), cells.at(-1));
     }
+  }
+});
+
+Deno.test("FrameSegmenter joins by contour, and by likeness after one step of the walk", async () => {
+  const folder = new URL("../../shared/images/bsds-tune100/images/", import.meta.url);
+  const names = await Array.fromAsync(Deno.readDir(folder), ({ name }) => name).catch(() => []);
+  if (names.length === 0) return console.log("skipped: no ../shared/images");
+  const start = Math.floor(Math.random() * names.length);
+  const frames = await Promise.all(
+    Array.from(
+      { length: 5 },
+      (_, i) => readPicture(new URL(names[(start + i) % names.length]!, folder).pathname),
+    ),
+  );
+  for (const walkSteps of [1, 2]) {
+    const open = (contour?: object) =>
+      FrameSegmenter.create({
+        device: "cpu",
+        grid: 32,
+        warmStart: false,
+        sceneCut: 1,
+        walkSteps,
+        ...contour,
+      });
+    const [whole, cut] = [await open(), await open({ contour: 0 })];
+    for (const frame of frames) {
+      const { segments } = await whole.segment(frame);
+      let walk: Segmentation | undefined, ids: readonly number[] = [];
+      const { labels } = await cut.segment(frame, (seen) => {
+        [walk, ids] = [seen.segmentation, seen.ids];
+        return Promise.resolve();
+      });
+      const leaves = labels.map((id) => ids.indexOf(id));
+      const regions = findRegions(leaves, frame, PLAIN, walkSteps === 1 ? { walk: walk! } : {});
+      assertEquals(segments.length, regions.count, `k = ${walkSteps}, pictures from ${start}`);
+    }
+    await Promise.all([whole.close(), cut.close()]);
   }
 });

@@ -48,7 +48,7 @@ export interface RegionSettings {
 
 /** What else is known of a frame. */
 export interface RegionHints {
-  /** The walk's view of the leaves, from which comes the likeness of neighbours. */
+  /** A walk's view of the leaves, from which comes the likeness of neighbours; telling after one step only. */
   readonly walk?: Pick<Segmentation, "scores" | "labels" | "segments">;
   /** Id of every cell in the last frame, `[CELLS, CELLS]`, where there was one. */
   readonly last?: Uint16Array | undefined;
