@@ -354,32 +354,37 @@ Deno.test("cutOnDevice() renews a stale basis within the frame's one readback", 
   });
 });
 
-Deno.test("cutOnDevice() agrees with the CPU on the attention of a scene", async () => {
+Deno.test("cutOnDevice() agrees with the CPU on the attention of a scene, by one readback a warm frame", async () => {
   const seed = newSeed() % 1000;
   const network = await openModel("embedded", { device: "cpu" }, { grid: 32 });
   try {
     await withDevice(async (device) => {
-      let onCpu: CutState | undefined;
-      let onGpu: CutState | undefined;
-      let index = 0;
       const agreements: number[] = [];
-      for (const { frame } of scene({ seed, width: 320, height: 180, fps: 15 })) {
-        const { layers } = await network.evaluate(frame);
-        const walk = await device.walk(layers, 32, network.levelWeights);
-        // One step is so peaked that a scene as fast as this outgrows its basis, which costs readbacks.
-        const settings = { ...SETTINGS, steps: 2 };
-        const expected = await cutFrame(walk, settings, onCpu);
-        const before = device.counters.readbacks;
-        const found = await cutOnDevice(walk, settings, onGpu);
-        const message = `scene ${seed}, frame ${index}`;
-        assert(found, message);
-        if (index > 0) assertEquals(device.counters.readbacks - before, 1, message);
-        walk.release();
-        agreements.push(adjustedRand(found.segmentation.labels, expected.segmentation.labels));
-        onCpu = expected.state;
-        onGpu = found.state;
-        if (++index === 4) break;
+      let refuted = 0;
+      for (const own of [seed, seed + 1]) {
+        let onCpu: CutState | undefined;
+        let onGpu: CutState | undefined;
+        let index = 0;
+        for (const { frame } of scene({ seed: own, width: 320, height: 180, fps: 15 })) {
+          const { layers } = await network.evaluate(frame);
+          const walk = await device.walk(layers, 32, network.levelWeights);
+          const settings = { ...SETTINGS, steps: network.walkSteps };
+          const expected = await cutFrame(walk, settings, onCpu);
+          const before = device.counters.readbacks;
+          const found = await cutOnDevice(walk, settings, onGpu);
+          const message = `scene ${own}, frame ${index}`;
+          assert(found, message);
+          // What a certificate sends to exact products costs readbacks, and is rare.
+          if (index > 0 && found.segmentation.stats.recertified > 0) refuted++;
+          else if (index > 0) assertEquals(device.counters.readbacks - before, 1, message);
+          walk.release();
+          agreements.push(adjustedRand(found.segmentation.labels, expected.segmentation.labels));
+          onCpu = expected.state;
+          onGpu = found.state;
+          if (++index === 6) break;
+        }
       }
+      assertLessOrEqual(refuted, 1, `scene ${seed}`);
       const mean = agreements.reduce((a, b) => a + b) / agreements.length;
       // One frame may differ where a value hovers at its threshold.
       assert(mean >= 0.98 && Math.min(...agreements) >= 0.9, `agreements ${agreements}, scene ${seed}`);

@@ -22,10 +22,11 @@ import { thresholdOf } from "./stop.ts";
 export const COLD_RESIDUAL = 1e-4;
 
 /**
- * The same within a stream, where the vectors come from the last frame's basis: the cut is
- * the same long before (its NCut is exact in any case), and products are what a frame costs.
+ * The same within a stream, where the vectors come from the last frame's basis. What is decided by is the cut's
+ * exact NCut, in which an error of the vector counts by its square; and products are what a frame costs, on a
+ * GPU readbacks too.
  */
-export const WARM_RESIDUAL = 2e-2;
+export const WARM_RESIDUAL = 5e-2;
 
 /** Threshold from which a cut that separates nothing, at an NCut of 1, may be made. */
 const ALIKE = 0.9;
