@@ -71,3 +71,8 @@ export function oneLine(text: string): string {
     (c) => c === "\n" ? "\\n" : `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`,
   );
 }
+
+/** The message of what was thrown, which may be anything. */
+export function textOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { DeviceError, FfmpegError, UsageError, WalkcutError } from "./errors.ts";
-import { textOf } from "./thrown.ts";
+import { DeviceError, FfmpegError, textOf, UsageError, WalkcutError } from "./errors.ts";
 
 /** An error as plain data. */
 export interface ErrorData {

@@ -5,7 +5,7 @@
  */
 import { OverlapMatcher } from "../../lib/eval/overlap_matcher.ts";
 import { type Grade, scene } from "../../lib/eval/scene.ts";
-import { SteadyScorer } from "../../lib/eval/steady.ts";
+import { type SteadyScore, SteadyScorer } from "../../lib/eval/steady.ts";
 import { TruthScorer } from "../../lib/eval/video.ts";
 import { FrameSegmenter } from "../../lib/frame_segmenter.ts";
 import type { SegmenterOptions } from "../../lib/segmenter.ts";
@@ -13,14 +13,8 @@ import type { Frame } from "../../lib/source/frame.ts";
 import { openVideo } from "../../lib/source/open.ts";
 
 /** Means over a stream; what needs truth is absent for clips. */
-export interface StreamRow {
+export interface StreamRow extends SteadyScore {
   readonly name: string;
-  readonly frames: number;
-  readonly tc: number;
-  readonly vc8: number;
-  readonly vc16: number;
-  readonly flicker: number;
-  readonly rest: number;
   readonly aq?: number;
   readonly jf?: number;
   readonly miou?: number;

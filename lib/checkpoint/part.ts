@@ -4,8 +4,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { oneLine, UsageError, WalkcutError } from "../errors.ts";
-import { textOf } from "../thrown.ts";
+import { oneLine, textOf, UsageError, WalkcutError } from "../errors.ts";
 import { fromFloat32, type Precision, precisionBytes, toFloat32 } from "./dtypes.ts";
 import { elements, type Graph, type Parameter } from "./graph.ts";
 import type { FileRecord, Part, SectionFile } from "./manifest.ts";

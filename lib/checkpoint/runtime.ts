@@ -4,8 +4,7 @@
  * @module
  */
 import type * as Ort from "onnxruntime-web";
-import { DeviceError, oneLine, UsageError } from "../errors.ts";
-import { textOf } from "../thrown.ts";
+import { DeviceError, oneLine, textOf, UsageError } from "../errors.ts";
 import { hasFailed, onWatchedDevice } from "../features/device_watch.ts";
 import { loadRuntime } from "../features/runtime.ts";
 import type { NetworkDevice } from "../features/session.ts";

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { oneLine, UsageError, WalkcutError } from "../errors.ts";
-import { textOf } from "../thrown.ts";
+import { oneLine, textOf, UsageError, WalkcutError } from "../errors.ts";
 import type { NetworkDevice } from "../features/session.ts";
 import { dimensionValues } from "./graph.ts";
 import { hashFile } from "./hash_file.ts";

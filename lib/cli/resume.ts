@@ -9,8 +9,7 @@
  * @module
  */
 import { resolve } from "node:path";
-import { UsageError, WalkcutError } from "../errors.ts";
-import { textOf } from "../thrown.ts";
+import { textOf, UsageError, WalkcutError } from "../errors.ts";
 import { type Ffmpeg, locateFfmpeg } from "../ffmpeg/locate.ts";
 import type { SegmenterSnapshot } from "../frame_segmenter.ts";
 import { partialName } from "../sink/claim.ts";

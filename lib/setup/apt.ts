@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { textOf } from "../thrown.ts";
+import { textOf } from "../errors.ts";
 import { parseSources, type Source } from "./apt_sources.ts";
 
 /** Where a release of Debian or Ubuntu says what it is. */

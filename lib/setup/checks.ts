@@ -4,8 +4,7 @@
  * @module
  */
 import { parseManifest } from "../features/manifest.ts";
-import { FfmpegError } from "../errors.ts";
-import { textOf } from "../thrown.ts";
+import { FfmpegError, textOf } from "../errors.ts";
 import { ffmpegInstallLine, locateFfmpeg } from "../ffmpeg/locate.ts";
 
 /** The Deno that walkcut is written for. */

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { UsageError, WalkcutError } from "../errors.ts";
-import { textOf } from "../thrown.ts";
+import { textOf, UsageError, WalkcutError } from "../errors.ts";
 import type { VideoInfo } from "../source/frame.ts";
 import {
   type ClaimOptions,

@@ -6,8 +6,7 @@
 import { type Ffmpeg, locateFfmpeg, passthroughArgs } from "../ffmpeg/locate.ts";
 import { NutWriter } from "../ffmpeg/nut.ts";
 import { FfmpegProcess } from "../ffmpeg/process.ts";
-import { UsageError, WalkcutError } from "../errors.ts";
-import { textOf } from "../thrown.ts";
+import { textOf, UsageError, WalkcutError } from "../errors.ts";
 import { encodeFilters, untaggedMatrix } from "../source/color.ts";
 import type { VideoInfo } from "../source/frame.ts";
 import type { ClaimOptions } from "./claim.ts";

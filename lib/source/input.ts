@@ -4,8 +4,7 @@
  *
  * @module
  */
-import { UsageError } from "../errors.ts";
-import { textOf } from "../thrown.ts";
+import { textOf, UsageError } from "../errors.ts";
 import { orientationOf, type PictureBytes } from "./exif.ts";
 import { reduce } from "./numbers.ts";
 import type { Rational } from "./frame.ts";

@@ -6,8 +6,7 @@
  *
  * @module
  */
-import { DeviceError } from "../../errors.ts";
-import { textOf } from "../../thrown.ts";
+import { DeviceError, textOf } from "../../errors.ts";
 import { BufferPool } from "./buffer_pool.ts";
 
 /** What the device was asked to do so far; tests and `--stats` read it. */
