@@ -22,8 +22,8 @@ export const SECTIONS = ["methods", "grid", "walk", "refine", "clips", "scenes"]
 /** Name of one of them. */
 export type SectionName = typeof SECTIONS[number];
 
-/** Heading and digits of each measure. */
-const COLUMNS: Readonly<Record<string, readonly [string, number]>> = {
+/** Heading and digits of each measure, and how many of the heading's units are in one. */
+const COLUMNS: Readonly<Record<string, readonly [heading: string, digits: number, units?: number]>> = {
   covering: ["covering ↑", 3],
   pri: ["PRI ↑", 3],
   voi: ["VoI ↓", 2],
@@ -36,7 +36,7 @@ const COLUMNS: Readonly<Record<string, readonly [string, number]>> = {
   tc: ["TC ↑", 3],
   vc8: ["VC8 ↑", 3],
   vc16: ["VC16 ↑", 3],
-  flicker: ["flicker ↓", 5],
+  flicker: ["flicker, ppm ↓", 1, 1e6],
   rest: ["at rest", 2],
   segments: ["segments", 1],
   ms: ["ms", 0],
@@ -113,8 +113,10 @@ function pageOf(results: Results): string {
 /** A section's rows as a table of Markdown. */
 export function tableOf({ rows }: Section): string {
   const shown = Object.keys(COLUMNS).filter((key) => rows.some((row) => typeof row[key] === "number"));
-  const cell = (value: unknown, key: string) =>
-    typeof value === "number" && Number.isFinite(value) ? value.toFixed(COLUMNS[key]![1]) : "–";
+  const cell = (value: unknown, key: string) => {
+    const [, digits, units = 1] = COLUMNS[key]!;
+    return typeof value === "number" && Number.isFinite(value) ? (units * value).toFixed(digits) : "–";
+  };
   const lines = rows.map((row) => [String(row.name), ...shown.map((key) => cell(row[key], key))]);
   return [["", ...shown.map((key) => COLUMNS[key]![0])], ["---", ...shown.map(() => "---:")], ...lines]
     .map((cells) => `| ${cells.join(" | ")} |\n`).join("");
