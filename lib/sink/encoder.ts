@@ -8,7 +8,6 @@ import { UsageError } from "../errors.ts";
 import { findHardware, hardwareSetting, isHardware, requireHardware } from "./hardware.ts";
 import { leadsIn } from "../source/aside.ts";
 import type { Origin, OriginStream } from "../source/frame.ts";
-import type { PictureSinkOptions } from "./picture.ts";
 
 /** A container that pictures can be encoded into. */
 export interface Container {
@@ -130,8 +129,20 @@ export interface EncoderChoice {
   readonly upload: readonly string[];
 }
 
-/** What the person asked for, and what there is to encode. */
-export interface EncoderWishes extends Pick<PictureSinkOptions, "codec" | "crf" | "preset" | "pixFmt"> {
+/** What the person may ask for. */
+export interface EncoderSettings {
+  /** ffmpeg's name of the encoder, or `"hardware"` for any such that works. Default: what suits the container. */
+  readonly codec?: string;
+  /** Constant rate factor. Default: 18 for H.264 and what matches it elsewhere. */
+  readonly crf?: number;
+  /** The encoder's preset. Default: the encoder's own, `medium` for H.264. */
+  readonly preset?: string;
+  /** ffmpeg's name of the pixel format. Default: what suits the codec. */
+  readonly pixFmt?: string;
+}
+
+/** That, and what there is to encode. */
+export interface EncoderWishes extends EncoderSettings {
   readonly channels: 3 | 4;
   readonly width: number;
   readonly height: number;

@@ -10,6 +10,7 @@ import { textOf, UsageError, WalkcutError } from "../errors.ts";
 import { encodeFilters, untaggedMatrix } from "../source/color.ts";
 import type { VideoInfo } from "../source/frame.ts";
 import type { ClaimOptions } from "./claim.ts";
+import type { EncoderSettings } from "./encoder.ts";
 import { littleEndian, openPictureFiles, toBytes } from "./files.ts";
 import { NutSink } from "./nut_sink.ts";
 import { encodePng } from "./png.ts";
@@ -20,7 +21,7 @@ import { nutInputArgs, openVideoSink } from "./video.ts";
 export type StdoutFormat = "y4m" | "nut" | "rgb24" | "gray8" | "gray16le";
 
 /** Settings of {@linkcode openPictureSink}. */
-export interface PictureSinkOptions extends ClaimOptions {
+export interface PictureSinkOptions extends ClaimOptions, EncoderSettings {
   /** The source: its clock, rate, colours, and where sound is copied from. */
   readonly info: VideoInfo;
   /** Size of the pictures where it is not the source's, such as side by side. */
@@ -31,14 +32,6 @@ export interface PictureSinkOptions extends ClaimOptions {
   readonly planar?: boolean;
   /** Copy sound, subtitles, chapters and metadata from the source. Default true. */
   readonly audio?: boolean;
-  /** ffmpeg's name of the encoder, or `"hardware"` for any such that works. Default: what suits the container. */
-  readonly codec?: string;
-  /** Constant rate factor. Default: 18 for H.264 and what matches it elsewhere. */
-  readonly crf?: number;
-  /** The encoder's preset. Default: the encoder's own, `medium` for H.264. */
-  readonly preset?: string;
-  /** ffmpeg's name of the pixel format. Default: what suits the codec. */
-  readonly pixFmt?: string;
   /** More arguments for ffmpeg's output, in its own words. */
   readonly ffmpegArgs?: readonly string[];
   /** Path of ffmpeg; default: found as `locateFfmpeg` says. */
