@@ -84,8 +84,8 @@ export interface SegmenterOptions {
   readonly minArea?: number;
   /**
    * Mean contrast of their boundary, as ΔE of CIE Lab, below which neighbours are joined: the more alike a walk
-   * of one step finds them, the more of it they need to stay apart. What is not connected comes apart. 0 leaves the segments
-   * as they are cut. Default: the model's own.
+   * of one step finds them, the more of it they need to stay apart. What is not connected comes apart. 0 leaves
+   * the segments as they are cut. Default: the model's own.
    */
   readonly contour?: number;
   /**
