@@ -1,5 +1,5 @@
 /**
- * NumPy's `.npy` files: float32 and float64 arrays in C order.
+ * NumPy's `.npy` files in C order: matrices of floats, and whole numbers where labels are meant.
  *
  * @module
  */
@@ -15,8 +15,8 @@ export interface NpyArray {
 /** What a `.npy` header says. */
 export interface NpyHeader {
   readonly shape: readonly number[];
-  /** Bytes a value: 4 or 8. */
-  readonly itemSize: 4 | 8;
+  /** NumPy's word for the type of the values. */
+  readonly type: string;
   /** Bytes before the first value. */
   readonly offset: number;
 }
@@ -28,6 +28,20 @@ const LONGEST_HEADER = 65_536;
 
 /** Bytes read at a time. */
 const PIECE = 8 << 20;
+
+/** Arrays of values of the types that can be read, by NumPy's words. */
+const FLOATS = { "<f4": Float32Array, "<f8": Float64Array } as const;
+const NUMBERS = {
+  ...FLOATS,
+  ...{ "|b1": Uint8Array, "|u1": Uint8Array, "|i1": Int8Array, "<u2": Uint16Array, "<i2": Int16Array },
+  ...{ "<u4": Uint32Array, "<i4": Int32Array, "<u8": BigUint64Array, "<i8": BigInt64Array },
+} as const;
+
+/** Types that may be read, and how an error says what others are not. */
+interface Types {
+  readonly types: Readonly<Record<string, typeof NUMBERS[keyof typeof NUMBERS]>>;
+  readonly not: string;
+}
 
 const RESAVE = "save it as np.save(path, np.ascontiguousarray(a, dtype=np.float32))";
 
@@ -63,12 +77,33 @@ export async function readSquareNpy(
 }
 
 /**
- * Reads an array of any shape.
+ * Reads an array of floats of any shape.
  *
  * @param check called with the header before memory is reserved; may throw.
  * @throws {UsageError} If the file is missing, no `.npy`, truncated, or of another type or order.
  */
 export async function readNpy(path: string, check?: (header: NpyHeader) => void): Promise<NpyArray> {
+  return await readArray(path, { types: FLOATS, not: "neither float32 nor float64" }, Float32Array, check);
+}
+
+/**
+ * Reads an array of any shape and of any type of numbers, such as labels; as float64, which holds all whole
+ * numbers up to 2⁵³.
+ *
+ * @throws {UsageError} As {@linkcode readNpy}.
+ */
+export async function readNpyNumbers(
+  path: string,
+): Promise<{ readonly shape: readonly number[]; readonly data: Float64Array<ArrayBuffer> }> {
+  return await readArray(path, { types: NUMBERS, not: "neither integers nor floats" }, Float64Array);
+}
+
+async function readArray<T extends Float32Array<ArrayBuffer> | Float64Array<ArrayBuffer>>(
+  path: string,
+  known: Types,
+  result: new (length: number) => T,
+  check?: (header: NpyHeader) => void,
+): Promise<{ shape: readonly number[]; data: T }> {
   const problem = (what: string, found: string | number, advice: string) =>
     new UsageError({ what: `Cannot read ${path} as ${what}`, found, advice });
   let file: Deno.FsFile;
@@ -88,10 +123,11 @@ export async function readNpy(path: string, check?: (header: NpyHeader) => void)
   if (!isFile) throw problem("it is not a regular file", path, "give a .npy file");
   const head = new Uint8Array(Math.min(size, LONGEST_HEADER));
   await readFully(file, head);
-  const header = parseNpyHeader(head, problem);
+  const header = parseNpyHeader(head, known, problem);
   check?.(header);
+  const values = known.types[header.type]!;
   const count = header.shape.reduce((product, length) => product * length, 1);
-  const claimed = count * header.itemSize;
+  const claimed = count * values.BYTES_PER_ELEMENT;
   const present = size - header.offset;
   if (!Number.isSafeInteger(claimed) || present < claimed) {
     throw problem("it is truncated", `${present} bytes of ${claimed}`, "write it again");
@@ -100,13 +136,23 @@ export async function readNpy(path: string, check?: (header: NpyHeader) => void)
     throw problem("it is longer than its header says", `${present} bytes for ${claimed}`, "write it again");
   }
   await file.seek(header.offset, Deno.SeekMode.Start);
-  return { shape: header.shape, data: await readValues(file, count, header.itemSize, problem) };
+  let data: T;
+  try {
+    data = new result(count);
+  } catch {
+    throw problem("there is not memory for it", `${count} values`, "give a smaller array");
+  }
+  const done = await readValues(file, data, new values(Math.min(count, PIECE / values.BYTES_PER_ELEMENT)));
+  if (done < count) {
+    throw problem("it became shorter while it was read", `${done} values of ${count}`, "write it again");
+  }
+  return { shape: header.shape, data };
 }
 
 type Problem = (what: string, found: string | number, advice: string) => UsageError;
 
 /** Reads the header at the start of `bytes`. */
-function parseNpyHeader(bytes: Uint8Array, problem: Problem): NpyHeader {
+function parseNpyHeader(bytes: Uint8Array, { types, not }: Types, problem: Problem): NpyHeader {
   if (bytes.length < 10 || MAGIC.some((byte, i) => bytes[i] !== byte)) {
     throw problem("it is not a .npy file", `${bytes.length} bytes without its signature`, RESAVE);
   }
@@ -128,47 +174,30 @@ function parseNpyHeader(bytes: Uint8Array, problem: Problem): NpyHeader {
     throw problem("its header is not understood", text.slice(0, 120), RESAVE);
   }
   const descr = type[1] ?? type[2] ?? "";
-  if (descr !== "<f4" && descr !== "<f8") {
-    throw problem("its values are neither float32 nor float64, little-endian", descr, RESAVE);
-  }
+  if (!Object.hasOwn(types, descr)) throw problem(`its values are ${not}, little-endian`, descr, RESAVE);
   const shape = dimensions.split(",").map((s) => s.trim().replace(/L$/, "")).filter(Boolean).map(Number);
   // An array of at most one dimension that is longer than 1 is the same in both orders.
   if (order === "True" && shape.filter((length) => length > 1).length > 1) {
     throw problem("it is in Fortran order", "fortran_order True", RESAVE);
   }
-  return { shape, itemSize: descr === "<f4" ? 4 : 8, offset };
+  return { shape, type: descr, offset };
 }
 
+/** Reads values to the end of `data`, a piece of their own type at a time; returns how many there were. */
 async function readValues(
   file: Deno.FsFile,
-  count: number,
-  itemSize: 4 | 8,
-  problem: Problem,
-): Promise<Float32Array<ArrayBuffer>> {
-  let data: Float32Array<ArrayBuffer>;
-  try {
-    data = new Float32Array(count);
-  } catch {
-    throw problem("there is not memory for it", `${count} values`, "give a smaller array");
-  }
-  const short = (done: number) =>
-    problem("it became shorter while it was read", `${done} values of ${count}`, "write it again");
-  if (itemSize === 4) {
-    for (let at = 0; at < count; at += PIECE / 4) {
-      const piece = data.subarray(at, Math.min(count, at + PIECE / 4));
-      const bytes = new Uint8Array(piece.buffer, piece.byteOffset, piece.byteLength);
-      if (await readFully(file, bytes) < bytes.length) throw short(at);
-    }
-    return data;
-  }
-  const piece = new Float64Array(Math.min(count, PIECE / 8));
-  for (let at = 0; at < count; at += piece.length) {
-    const part = piece.subarray(0, Math.min(piece.length, count - at));
+  data: Float32Array | Float64Array,
+  piece: InstanceType<typeof NUMBERS[keyof typeof NUMBERS]>,
+): Promise<number> {
+  for (let at = 0; at < data.length; at += piece.length) {
+    const part = piece.subarray(0, Math.min(piece.length, data.length - at));
     const bytes = new Uint8Array(part.buffer, 0, part.byteLength);
-    if (await readFully(file, bytes) < bytes.length) throw short(at);
-    data.set(part, at);
+    if (await readFully(file, bytes) < bytes.length) return at;
+    if (part instanceof BigInt64Array || part instanceof BigUint64Array) {
+      part.forEach((value, i) => data[at + i] = Number(value));
+    } else data.set(part, at);
   }
-  return data;
+  return data.length;
 }
 
 /** Fills `bytes` from the file; returns how many there were. */

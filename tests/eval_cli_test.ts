@@ -140,6 +140,9 @@ Deno.test("readLabelMap() reads grey of 1 to 16 bits and .npy", () =>
     assertEquals([...(await readLabelMap(`${root}/wide.png`)).labels], [1, 40_000]);
     await Deno.writeFile(`${root}/m.npy`, encodeNpy(Float32Array.of(7, 70_000, 7, 2), [2, 2]));
     assertEquals([...(await readLabelMap(`${root}/m.npy`)).labels], [1, 2, 1, 0]);
+    // Large and next to each other: float32 would take them for one.
+    await Deno.writeFile(`${root}/m.npy`, encodeNpy(Int32Array.of(2 ** 30, 2 ** 30 + 1, 0, 2 ** 30), [2, 2]));
+    assertEquals([...(await readLabelMap(`${root}/m.npy`)).labels], [1, 2, 0, 1]);
   }));
 
 Deno.test("openDataset() knows the layouts and classes", async () => {

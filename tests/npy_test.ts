@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { UsageError } from "../lib/errors.ts";
-import { encodeNpy, readNpy, readSquareNpy, writeNpy } from "../lib/npy.ts";
+import { encodeNpy, readNpy, readNpyNumbers, readSquareNpy, writeNpy } from "../lib/npy.ts";
 import { gaussian } from "../lib/random.ts";
 
 async function withFile(bytes: Uint8Array, body: (path: string) => Promise<unknown>): Promise<void> {
@@ -46,6 +46,41 @@ Deno.test("readNpy() reads arrays longer than the pieces it reads", async () => 
     const back = await readSquareNpy(path, n);
     for (let i = 0; i < n * n; i++) if (back.data[i] !== i % 1013) throw new Error(`Value ${i} is wrong`);
   });
+});
+
+Deno.test("readNpyNumbers() reads every type of numbers, also more than a piece of them", async () => {
+  const bytesOf = (values: ArrayBufferView) => new Uint8Array(values.buffer as ArrayBuffer);
+  for (
+    const [type, values] of [
+      ["|b1", Uint8Array.of(0, 1)],
+      ["|u1", Uint8Array.of(7, 255)],
+      ["|i1", Int8Array.of(-7, 127)],
+      ["<u2", Uint16Array.of(7, 65_535)],
+      ["<i2", Int16Array.of(-7, 32_767)],
+      ["<u4", Uint32Array.of(7, 2 ** 32 - 1)],
+      ["<i4", Int32Array.of(-7, 2 ** 31 - 1)],
+      ["<u8", BigUint64Array.of(7n, 2n ** 53n)],
+      ["<i8", BigInt64Array.of(-7n, 2n ** 53n)],
+      ["<f4", Float32Array.of(0.5, -3)],
+      ["<f8", Float64Array.of(0.1, 1e300)],
+    ] as const
+  ) {
+    const text = `{'descr': '${type}', 'fortran_order': False, 'shape': (2,), }\n`;
+    await withFile(handmade(text, bytesOf(values)), async (path) => {
+      assertEquals(await readNpyNumbers(path), { shape: [2], data: Float64Array.from(values, Number) }, type);
+    });
+  }
+  const many = Int32Array.from({ length: 2_200_000 }, (_, i) => i);
+  await withFile(encodeNpy(many, [2200, 1000]), async (path) => {
+    const { data } = await readNpyNumbers(path);
+    for (let i = 0; i < many.length; i++) if (data[i] !== i) throw new Error(`Value ${i} is wrong`);
+  });
+  await withFile(
+    handmade("{'descr': '<c8', 'fortran_order': False, 'shape': (2,), }\n", new Uint8Array(16)),
+    async (path) => {
+      await assertRejects(() => readNpyNumbers(path), UsageError, "neither integers nor floats");
+    },
+  );
 });
 
 Deno.test("readNpy() takes the headers that numpy writes, versions 1 to 3", async () => {

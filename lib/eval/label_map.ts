@@ -9,7 +9,7 @@ import { ByteReader } from "../ffmpeg/byte_reader.ts";
 import { locateFfmpeg, passthroughArgs } from "../ffmpeg/locate.ts";
 import { probeInput } from "../ffmpeg/probe.ts";
 import { FfmpegProcess } from "../ffmpeg/process.ts";
-import { readNpy } from "../npy.ts";
+import { readNpyNumbers } from "../npy.ts";
 import { parseSegmentations } from "./mat.ts";
 
 /** The label of each pixel of a picture. */
@@ -44,7 +44,7 @@ async function readBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
 
 /**
  * Reads a label map: a PNG with one channel (grey of 1 to 16 bits, or palette
- * indices), or a two-dimensional `.npy`.
+ * indices), or a two-dimensional `.npy` of whole numbers of any type.
  *
  * @throws {UsageError} If it is missing, broken, has several channels or too many labels.
  */
@@ -84,7 +84,7 @@ function unpack(data: ArrayLike<number>, width: number, height: number, depth: n
 }
 
 async function readLabelArray(path: string): Promise<LabelImage> {
-  const { shape, data } = await readNpy(path);
+  const { shape, data } = await readNpyNumbers(path);
   const [height, width] = shape;
   if (shape.length !== 2 || !width || !height) {
     throw new UsageError({
