@@ -17,7 +17,7 @@ fn main() {
     trace += sums[t * level.stride + level.rank + 1u];
   }
   let stale = u32(held < level.enough * trace);
-  let blocks = (level.rank + level.probes + 15u) / 16u;
+  let blocks = (level.rank + level.probes + 63u) / 64u;
   state.renewed = stale;
   basisGroups[0] = stale * level.stride / 32u;
   basisGroups[1] = level.productRows;

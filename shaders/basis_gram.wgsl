@@ -1,15 +1,16 @@
 // G = XᵀX of a block X: its first r columns from one buffer, the probes from another.
 //
 // Bindings: 31 and 32 the two sources [n, stride]; 33 G [c, c], c = r + probes.
-// Workgroup: 256 threads, a 16×16 block of G, in steps of 16 rows.
-// Dispatch: (⌈c/16⌉, ⌈c/16⌉). Cost: 2·n·c² operations.
+// Workgroup: 256 threads make a 64×64 block of G, 4×4 values a thread, in steps of 16
+// rows; those below the diagonal are mirrored. Dispatch: (⌈c/64⌉, ⌈c/64⌉).
+// Cost: n·c² operations.
 
 @group(0) @binding(31) var<storage, read> columns: array<f32>;
 @group(0) @binding(32) var<storage, read> probes: array<f32>;
 @group(0) @binding(33) var<storage, read_write> gram: array<f32>;
 
-var<workgroup> left: array<f32, 256>;
-var<workgroup> right: array<f32, 256>;
+var<workgroup> left: array<f32, 1024>;
+var<workgroup> right: array<f32, 1024>;
 
 fn value(row: u32, column: u32) -> f32 {
   if (row >= level.n || column >= level.rank + level.probes) { return 0.0; }
@@ -19,22 +20,33 @@ fn value(row: u32, column: u32) -> f32 {
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  if (group.x < group.y) { return; }
   let count = level.rank + level.probes;
-  let i = thread / 16u;
-  let j = thread % 16u;
-  var sum = 0.0;
+  let a0 = group.y * 64u;
+  let b0 = group.x * 64u;
+  var block = mat4x4f();
   for (var row = 0u; row < level.n; row += 16u) {
-    left[thread] = value(row + i, group.y * 16u + j);
-    right[thread] = value(row + i, group.x * 16u + j);
+    for (var at = thread; at < 1024u; at += 256u) {
+      left[at] = value(row + at / 64u, a0 + at % 64u);
+      right[at] = value(row + at / 64u, b0 + at % 64u);
+    }
     workgroupBarrier();
     for (var k = 0u; k < 16u; k++) {
-      sum += left[k * 16u + i] * right[k * 16u + j];
+      let l = k * 64u + (thread / 16u) * 4u;
+      let r = k * 64u + (thread % 16u) * 4u;
+      let values = vec4f(right[r], right[r + 1u], right[r + 2u], right[r + 3u]);
+      block += mat4x4f(left[l] * values, left[l + 1u] * values, left[l + 2u] * values, left[l + 3u] * values);
     }
     workgroupBarrier();
   }
-  let a = group.y * 16u + i;
-  let b = group.x * 16u + j;
-  if (a < count && b < count) {
-    gram[a * count + b] = sum;
+  for (var i = 0u; i < 4u; i++) {
+    for (var j = 0u; j < 4u; j++) {
+      let a = a0 + (thread / 16u) * 4u + i;
+      let b = b0 + (thread % 16u) * 4u + j;
+      if (a < count && b < count) {
+        gram[a * count + b] = block[i][j];
+        gram[b * count + a] = block[i][j];
+      }
+    }
   }
 }

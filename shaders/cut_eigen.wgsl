@@ -5,7 +5,7 @@
 //
 // Bindings: 3 segments; 5 sums; 6 starts; 9 K; 10 Krylov basis [segment, STEPS, stride];
 // 11 vectors z/√θ [segment, 2, stride]; 12 pairs; 29 rotations [segment, ROTATIONS].
-// Workgroup: 256 threads, a component each (r ≤ 256). Dispatch: segments.
+// Workgroup: 256 threads, two components each, t and t + 256 (r ≤ 512). Dispatch: segments.
 // Cost: at most STEPS · (r² + 4·STEPS·r) multiply-adds. The tridiagonal matrix is
 // diagonalised by implicit QL: one thread finds the rotations and writes them down,
 // then each turns its own row of the eigenvectors.
@@ -26,7 +26,7 @@ const VANISHING = 1e-6;
 const CLUSTER = 0.1;
 const CONTINUES = 0.25;   // square of the least part a start must have in the cluster
 
-var<workgroup> shared_vector: array<f32, 256>;
+var<workgroup> shared_vector: array<f32, 512>;
 var<workgroup> parts: array<vec2f, 256>;
 var<workgroup> folded: array<vec2f, 16>;
 var<workgroup> coefficients: array<f32, 48>;
@@ -63,15 +63,25 @@ fn total(value: vec2f, thread: u32) -> vec2f {
   return sum;
 }
 
-// Component `thread` of K·x; K is symmetric, so its columns are read along the threads.
-fn apply(segment: u32, x: f32, thread: u32) -> f32 {
-  shared_vector[thread] = x;
+fn share_vector(x: vec2f, thread: u32) {
+  shared_vector[thread] = x.x;
+  shared_vector[thread + 256u] = x.y;
+}
+
+// The thread's components of K·x; K is symmetric, so its columns are read along the threads.
+fn apply(segment: u32, x: vec2f, thread: u32) -> vec2f {
+  share_vector(x, thread);
   workgroupBarrier();
-  var sum = 0.0;
-  if (thread < level.rank) {
-    let base = segment * level.rank * level.rank + thread;
+  var sum = vec2f();
+  let base = segment * level.rank * level.rank + thread;
+  if (thread + 256u < level.rank) {
     for (var b = 0u; b < level.rank; b++) {
-      sum += matrices[base + b * level.rank] * shared_vector[b];
+      let at = base + b * level.rank;
+      sum += vec2f(matrices[at], matrices[at + 256u]) * shared_vector[b];
+    }
+  } else if (thread < level.rank) {
+    for (var b = 0u; b < level.rank; b++) {
+      sum.x += matrices[base + b * level.rank] * shared_vector[b];
     }
   }
   workgroupBarrier();
@@ -148,31 +158,47 @@ fn turn(count: u32, row: u32, first_rotation: u32) {
   }
 }
 
+// The thread's components of the Krylov vector that begins at `at − thread`.
+fn krylov_parts(at: u32, inside: vec2<bool>) -> vec2f {
+  var parts = vec2f();
+  if (inside.x) { parts.x = krylov[at]; }
+  if (inside.y) { parts.y = krylov[at + 256u]; }
+  return parts;
+}
+
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let s = group.x;
   let segment = segments[s];
-  let inside = thread < level.rank;
-  var known = 0.0;
-  var begin = 0.0;
+  let inside = vec2<bool>(thread < level.rank, thread + 256u < level.rank);
+  var known = vec2f();
+  var begin = vec2f();
   var loops = 0.0;
   var factor = 0.0;
   for (var t = segment.tile; t < segment.tile + segment.tiles; t++) {
-    if (inside) {
-      known += sums[t * level.stride + thread];
-      begin += starts[t * level.stride + thread];
+    let at = t * level.stride + thread;
+    if (inside.x) {
+      known.x += sums[at];
+      begin.x += starts[at];
+    }
+    if (inside.y) {
+      known.y += sums[at + 256u];
+      begin.y += starts[at + 256u];
     }
     factor += sums[t * level.stride + level.rank];
     loops += sums[t * level.stride + level.rank + 1u];
   }
-  let sizes = total(vec2f(known * known, begin * begin), thread);
+  let sizes = total(vec2f(dot(known, known), dot(begin, begin)), thread);
   known *= select(0.0, inverseSqrt(sizes.x), sizes.x > 0.0);
   let started = sizes.y > 0.0;
+  let counter = thread + s * 512u;
+  let random = select(vec2f(), vec2f(noise(counter), noise(counter + 256u)), inside);
+  // What K does not reach would take the place of a direction where the segment is small.
+  let reached = apply(s, random, thread);
+  let reach = total(vec2f(dot(reached, reached), 0.0), thread).x;
   // The vector that comes next in the basis, before it is made orthogonal to the others.
-  var w = select(0.0, noise(thread + s * 256u), inside);
-  if (started) {
-    w = begin * inverseSqrt(sizes.y);
-  }
+  var w = begin * inverseSqrt(max(sizes.y, 1e-37));
+  if (!started) { w = reached * inverseSqrt(max(reach, 1e-37)); }
 
   let most = min(min(level.rank, segment.size) - 1u, STEPS);
   let base = s * STEPS * level.stride + thread;
@@ -180,8 +206,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   for (var j = 0u; j <= STEPS; j++) {
     if (j > most) { break; }
     for (var round = 0u; round < 2u; round++) {
-      w -= known * total(vec2f(known * w, 0.0), thread).x;
-      shared_vector[thread] = w;
+      w -= known * total(vec2f(dot(known, w), 0.0), thread).x;
+      share_vector(w, thread);
       storageBarrier();
       workgroupBarrier();
       if (thread < j) {
@@ -193,13 +219,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         coefficients[thread] = inner;
       }
       workgroupBarrier();
-      if (inside) {
-        for (var i = 0u; i < j; i++) {
-          w -= coefficients[i] * krylov[base + i * level.stride];
-        }
+      for (var i = 0u; i < j; i++) {
+        w -= coefficients[i] * krylov_parts(base + i * level.stride, inside);
       }
     }
-    let size = sqrt(total(vec2f(w * w, 0.0), thread).x);
+    let size = sqrt(total(vec2f(dot(w, w), 0.0), thread).x);
     let exhausted = size <= VANISHING || j == most;
     if (thread == 0u) {
       finished = u32(exhausted);
@@ -235,12 +259,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     }
     if (workgroupUniformLoad(&finished) == 1u) { break; }
     w *= select(0.0, 1.0 / size, size > 0.0);
-    if (inside) {
-      krylov[base + j * level.stride] = w;
-    }
+    let slot = base + j * level.stride;
+    if (inside.x) { krylov[slot] = w.x; }
+    if (inside.y) { krylov[slot + 256u] = w.y; }
     let x = w;
     w = apply(s, x, thread);
-    let along = total(vec2f(w * x, 0.0), thread).x;
+    let along = total(vec2f(dot(w, x), 0.0), thread).x;
     if (thread == 0u) { alpha[j] = along; }
   }
   if (thread < count) {
@@ -255,11 +279,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let share = select(0.0, clustered, count > 0u);
   var found = array<vec2f, 2>();
   for (var candidate = 0u; candidate < 2u; candidate++) {
-    var z = 0.0;
-    if (inside) {
-      for (var i = 0u; i < count; i++) {
-        z += weights[candidate][i] * krylov[base + i * level.stride];
-      }
+    var z = vec2f();
+    for (var i = 0u; i < count; i++) {
+      z += weights[candidate][i] * krylov_parts(base + i * level.stride, inside);
     }
     // The basis starts with the start, so its weight says which way the vector points.
     if (count > 0u) {
@@ -269,13 +291,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       z *= select(0.0, inverseSqrt(share), share > 0.0);
     }
     let image = apply(s, z, thread);
-    let theta = total(vec2f(z * image, 0.0), thread).x;
+    let theta = total(vec2f(dot(z, image), 0.0), thread).x;
     let rest = image - theta * z;
-    let error = sqrt(total(vec2f(rest * rest, 0.0), thread).x);
+    let error = sqrt(total(vec2f(dot(rest, rest), 0.0), thread).x);
     let positive = theta > 0.0;
-    if (inside) {
-      vectors[(s * 2u + candidate) * level.stride + thread] = select(0.0, z * inverseSqrt(theta), positive);
-    }
+    let scaled = z * select(0.0, inverseSqrt(theta), positive);
+    let slot = (s * 2u + candidate) * level.stride + thread;
+    if (inside.x) { vectors[slot] = scaled.x; }
+    if (inside.y) { vectors[slot + 256u] = scaled.y; }
     // ‖Bx − θx‖ = ‖G·rest‖/√θ, at most ‖rest‖ as K is at most θ beside the known vector.
     found[candidate] = vec2f(theta, select(0.0, error / theta, positive));
   }

@@ -17,7 +17,7 @@
 // Degrees below this share of the segment's mean are the factor's error, not the graph's.
 const LEAST_DEGREE = 1e-4;
 
-var<workgroup> sum: array<f32, 256>;
+var<workgroup> sum: array<f32, 512>;
 var<workgroup> parts: array<f32, 256>;
 var<workgroup> nodes: array<u32, 64>;
 var<workgroup> inverse: array<f32, 64>;
@@ -31,14 +31,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let blocks = (level.rank + 63u) / 64u;
   let row0 = (group.y / blocks) * 64u;
   let column0 = (group.y % blocks) * 64u;
-  var own = 0.0;
-  if (thread < level.rank) {
+  var square = 0.0;
+  for (var a = thread; a < level.rank; a += 256u) {
+    var own = 0.0;
     for (var t = 0u; t < segment.tiles; t++) {
-      own += sums[(segment.tile + t) * level.stride + thread];
+      own += sums[(segment.tile + t) * level.stride + a];
     }
+    sum[a] = own;
+    square += own * own;
   }
-  sum[thread] = own;
-  parts[thread] = own * own;
+  parts[thread] = square;
   if (thread < tile.count) {
     nodes[thread] = order[tile.begin + thread];
   }

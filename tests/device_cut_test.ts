@@ -11,7 +11,7 @@ import { dispatchesOf, MAX_LEAVES } from "../lib/cut/webgpu/recursion.ts";
 import { adjustedRand } from "../lib/eval/metrics.ts";
 import { scene } from "../lib/eval/scene.ts";
 import { openModel } from "../lib/features/open_model.ts";
-import { gaussian } from "../lib/random.ts";
+import { gaussian, uniform } from "../lib/random.ts";
 import { Tally } from "../lib/walk/tally.ts";
 import type { WebGpuWalk } from "../lib/walk/webgpu/walk_device.ts";
 import { blockWalk, disturbed, newSeed, withDevice } from "./device_matrices.ts";
@@ -75,7 +75,7 @@ async function grownOnCpu(
   return await grow(new FactorSolver(factor, settings.thresholds), nodes, settings, last?.tree);
 }
 
-Deno.test("cutOnDevice() makes the tree that the CPU makes, cold and warm, with one readback a warm frame", async () => {
+Deno.test("cutOnDevice() makes the tree that the CPU makes, cold and warm, with one readback a frame", async () => {
   const seed = newSeed();
   await withDevice(async (device) => {
     const cases: readonly [n: number, groups: number, steps: number, thresholds?: number][] = [
@@ -100,12 +100,14 @@ Deno.test("cutOnDevice() makes the tree that the CPU makes, cold and warm, with 
         const before = { ...device.counters };
         const found = await cutOnDevice(walk, settings, last);
         assert(found, message);
-        if (frame > 0) {
+        const { labels, segments, stats } = found.segmentation;
+        // The host makes the first basis of a walk that is too small for a sketch.
+        if (frame > 0 || n >= 256 && stats.recertified === 0) {
+          const dispatches = dispatchesOf(steps, frame > 0);
           assertEquals(device.counters.readbacks - before.readbacks, 1, message);
           assertEquals(device.counters.submissions - before.submissions, 1, message);
-          assertEquals(device.counters.dispatches - before.dispatches, dispatchesOf(steps, true), message);
+          assertEquals(device.counters.dispatches - before.dispatches, dispatches, message);
         }
-        const { labels, segments, stats } = found.segmentation;
         assertEquals(stats.warm, frame > 0);
         const root = await grownOnCpu(walk, settings, found.state.basis!, last);
         walk.release();
@@ -118,6 +120,51 @@ Deno.test("cutOnDevice() makes the tree that the CPU makes, cold and warm, with 
         matrix = disturbed(matrix, n, 0.05, seed + frame);
       }
     }
+  });
+});
+
+/** Sixes of nodes, each node's row its own, beside large groups of equal rows: of rank 23. */
+function sixesWalk(n: number, seed: number): Float32Array<ArrayBuffer> {
+  const next = uniform(seed);
+  const [sixes, groups] = [3, 5];
+  const groupOf = (i: number) => i < 6 * sixes ? Math.floor(i / 6) : sixes + i % groups;
+  const rows = new Map<number, Float32Array>();
+  const matrix = new Float32Array(n * n);
+  for (let i = 0; i < n; i++) {
+    const own = groupOf(i);
+    const name = own < sixes ? i : n + own;
+    const tie = (j: number) => groupOf(j) !== own ? 0.0005 : own < sixes && i === j ? 4 : 1;
+    const row = rows.get(name) ?? Float32Array.from({ length: n }, (_, j) => tie(j) * (0.2 + next()));
+    rows.set(name, row);
+    const sum = row.reduce((a, b) => a + b);
+    matrix.set(row.map((v) => v / sum), i * n);
+  }
+  return matrix;
+}
+
+Deno.test("cutOnDevice() finds the vectors of segments of six nodes, cold by one readback", async () => {
+  const seed = newSeed();
+  const n = 256;
+  await withDevice(async (device) => {
+    const walk = await device.fromDense(sixesWalk(n, seed), n);
+    const settings: CutSettings = {
+      ...SETTINGS,
+      steps: 1,
+      stop: { kind: "ncut", threshold: 0.89 },
+      maxSegments: 64,
+    };
+    const before = device.counters.readbacks;
+    const found = await cutOnDevice(walk, settings);
+    assert(found, `seed ${seed}`);
+    const { tree, stats } = found.segmentation;
+    assert(
+      tree.some(({ children, size }) => children && size <= 6),
+      `no small segment was cut, seed ${seed}`,
+    );
+    // The factor holds all of such a walk, so what is wrong is the eigensolver's.
+    assertEquals([stats.recertified, device.counters.readbacks - before], [0, 1], `seed ${seed}`);
+    assertLessOrEqual(stats.residual, 1e-4, `seed ${seed}`);
+    walk.release();
   });
 });
 
@@ -354,7 +401,7 @@ Deno.test("cutOnDevice() renews a stale basis within the frame's one readback", 
   });
 });
 
-Deno.test("cutOnDevice() agrees with the CPU on the attention of a scene, by one readback a warm frame", async () => {
+Deno.test("cutOnDevice() agrees with the CPU on the attention of a scene, by one readback a frame", async () => {
   const seed = newSeed() % 1000;
   const network = await openModel("embedded", { device: "cpu" }, { grid: 32 });
   try {
@@ -375,8 +422,8 @@ Deno.test("cutOnDevice() agrees with the CPU on the attention of a scene, by one
           const message = `scene ${own}, frame ${index}`;
           assert(found, message);
           // What a certificate sends to exact products costs readbacks, and is rare.
-          if (index > 0 && found.segmentation.stats.recertified > 0) refuted++;
-          else if (index > 0) assertEquals(device.counters.readbacks - before, 1, message);
+          if (found.segmentation.stats.recertified > 0) refuted++;
+          else assertEquals(device.counters.readbacks - before, 1, message);
           walk.release();
           agreements.push(adjustedRand(found.segmentation.labels, expected.segmentation.labels));
           onCpu = expected.state;

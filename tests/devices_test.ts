@@ -19,6 +19,13 @@ async function segmentScene(device: "cpu" | "webgpu", seed: number): Promise<Seg
   }
 }
 
+/** Pixels from which a segment is surely kept: twice the bound of a speck, at which rounding decides. */
+const SURE_AREA = 2 * 0.002 * 320 * 180;
+
+function sureIds(segments: SegmentedFrame["segments"]): number[] {
+  return segments.filter(({ area }) => area >= SURE_AREA).map(({ id }) => id);
+}
+
 Deno.test("FrameSegmenter gives the same segments and ids on CPU and WebGPU, warm for fewer products", async () => {
   const seed = Math.floor(Math.random() * 2 ** 31);
   const onCpu = await segmentScene("cpu", seed);
@@ -27,11 +34,7 @@ Deno.test("FrameSegmenter gives the same segments and ids on CPU and WebGPU, war
     const other = onGpu[i]!;
     const agreement = adjustedRand(labels, other.labels);
     assert(agreement >= 0.98, `frame ${i}: adjusted Rand index ${agreement}, seed ${seed}`);
-    assertEquals(
-      other.segments.map(({ id }) => id),
-      segments.map(({ id }) => id),
-      `frame ${i}, seed ${seed}`,
-    );
+    assertEquals(sureIds(other.segments), sureIds(segments), `frame ${i}, seed ${seed}`);
     assertEquals(stats.warm, i > 0);
     if (i === 0) continue;
     for (const frames of [onCpu, onGpu]) {

@@ -268,7 +268,7 @@ function truncate(factor: Factor): Factor {
 }
 
 /** Number of the leading eigenvalues that hold enough of the trace, all of them where they do not. */
-function columnsFor(values: Float64Array, trace: number): number {
+export function columnsFor(values: Float64Array, trace: number): number {
   let keep = 0;
   let share = 0;
   while (keep < values.length && (keep < LEAST_RANK || share < ENOUGH_TRACE + HEADROOM)) {

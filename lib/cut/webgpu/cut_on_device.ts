@@ -1,8 +1,8 @@
 /**
  * A frame's cut on the GPU: the same tree as the CPU's factor solver grows, read back once.
  *
- * The basis of the factor stays on the device and is renewed there where it holds too
- * little of the trace. A cold start spends readbacks of its own on a basis.
+ * The basis of the factor stays on the device, which makes it when cold and renews it where it holds too
+ * little of the trace.
  *
  * @module
  */
@@ -10,6 +10,7 @@ import { takeColumns } from "../../walk/block.ts";
 import { forward, Tally } from "../../walk/tally.ts";
 import type { Walk } from "../../walk/walk.ts";
 import type { StageTime } from "../../walk/webgpu/recorder.ts";
+import { BLOCK_ALIGNMENT } from "../../walk/webgpu/kernels.ts";
 import type { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
 import { judge } from "../certify.ts";
 import {
@@ -22,15 +23,16 @@ import {
   walkScores,
 } from "../cut_frame.ts";
 import { COLD_RESIDUAL, confirmTree, WARM_RESIDUAL } from "../confirm.ts";
-import { ENOUGH_TRACE, type Factor, sketchFactor } from "../factor.ts";
+import { ENOUGH_TRACE, type Factor, PROBES, sketchFactor } from "../factor.ts";
 import { type Branch, cutsOf, labelNodes } from "../grow.ts";
 import type { HeldTree } from "../held_tree.ts";
 import type { Proposal } from "../solver.ts";
-import { Pass } from "./pass.ts";
+import { type Outcome, Pass } from "./pass.ts";
 import {
   type DeviceNode,
   type DeviceTree,
   type HeldTables,
+  largestRank,
   MAX_DEPTH,
   MAX_HELD_LEAVES,
 } from "./recursion.ts";
@@ -61,10 +63,10 @@ export interface PassChain {
 /**
  * Cuts one frame on the GPU; takes the place of `cutFrame` where it can.
  *
- * Warm it reads back once, whatever the depth of the tree, and again only where a certificate
- * fails: then exact products take the segment over.
+ * It reads back once, warm or cold, whatever the depth of the tree, and again only where a certificate
+ * fails: then exact products take the segment over; or where a cold basis is too small.
  * @returns nothing where `cutFrame` has to cut: the settings ask for exact products, the factor holds
- *   too little of the trace, or the tree wants more than 64 leaves, 16 levels or rank 256.
+ *   too little of the trace, or the tree wants more than 64 leaves, 16 levels or a rank that the device cannot hold.
  */
 export async function cutOnDevice(
   walk: WebGpuWalk,
@@ -83,18 +85,11 @@ export async function cutOnDevice(
     (last?.basis && Pass.submit(walk, settings, last.basis, { held: tables, keep: chain !== undefined }));
   const reading = first?.outcome(last!.basis!);
   if (first) chain?.running(first);
-  let pass = await reading;
-  tally.applications += pass?.applications ?? 0;
-  const warm = pass !== undefined && pass.traceShare >= ENOUGH_TRACE;
-  if (!warm) {
-    // Nothing to start from, or not even the renewed basis is enough: a new one, of any rank.
-    const { basis: sketched, rank, traceShare: share } = await sketchFactor(tally, settings.steps);
-    // Where M has hardly more directions, further columns would be filled by rounding alone.
-    const whole = share > 1 - LEAST_MISSING;
-    const basis = whole ? sketched : widened(sketched, walk.n, rank);
-    pass = await Pass.submit(walk, settings, basis, { held: tables, renew: !whole })?.outcome(basis);
-    tally.applications += pass?.applications ?? 0;
-  }
+  const tried = await reading;
+  tally.applications += tried?.applications ?? 0;
+  const warm = tried !== undefined && tried.traceShare >= ENOUGH_TRACE;
+  // Nothing to start from, or not even the renewed basis is enough: a new one.
+  const pass = warm ? tried : await coldPass(tally, walk, settings, tables);
   if (!pass || pass.tree.overflow) return undefined;
   if (solver === "auto" && pass.traceShare < ENOUGH_TRACE) return undefined;
   const { tree, traceShare, basis } = pass;
@@ -126,7 +121,7 @@ export async function cutOnDevice(
   );
   const labels = labelNodes(root, walk.n);
   const shape = flatten(root);
-  const state: CutState = { basis, tree: hold(root, labels), age };
+  const state: CutState = { basis: pass.next, tree: hold(root, labels), age };
   if (first && warm && recertified === 0) chain?.kept(first, state);
   return {
     segmentation: {
@@ -149,6 +144,60 @@ export async function cutOnDevice(
     state,
     times: tree.times,
   };
+}
+
+/**
+ * Columns of a sketch by the steps that M stands for, the last for all beyond: enough for most pictures' vectors
+ * to come out below {@linkcode COLD_RESIDUAL}. M's spectrum falls the faster the more steps there are.
+ */
+const SKETCH_WIDTHS = [384, 256, 128] as const;
+
+/** Share of the trace below which a wider sketch is not worth a try. */
+const HOPELESS = 0.6;
+
+/**
+ * A pass with a new basis, which the device makes itself within the one readback; where that is too
+ * small there follows a wider one. A walk of too few nodes for the widest gets the host's.
+ */
+async function coldPass(
+  tally: Tally,
+  walk: WebGpuWalk,
+  settings: CutSettings,
+  held: HeldTables | undefined,
+): Promise<Outcome | undefined> {
+  const least = settings.solver === "factor" ? 0 : HOPELESS;
+  for (const width of sketchWidths(walk, settings.steps)) {
+    const pass = await Pass.sketch(walk, settings, width, held).sketched();
+    tally.applications += pass.applications;
+    const { traceShare } = pass;
+    if (traceShare >= ENOUGH_TRACE || traceShare < least || width === SKETCH_WIDTHS[0]) return pass;
+  }
+  return await hostPass(tally, walk, settings, held);
+}
+
+/** Widths of the sketches that the device can make, in the order in which they are tried. */
+function sketchWidths(walk: WebGpuWalk, steps: number): number[] {
+  const first = Math.min(steps * walk.exponent, SKETCH_WIDTHS.length) - 1;
+  const most = Math.min(largestRank(walk) + PROBES, walk.n / 2);
+  const widths = SKETCH_WIDTHS.map((width) => Math.min(width, most - most % BLOCK_ALIGNMENT));
+  const fit = widths.slice(0, first + 1).filter((width) => width >= SKETCH_WIDTHS[2]);
+  return [...new Set(fit)].reverse();
+}
+
+/** A pass with a basis that the host finds, of any rank. */
+async function hostPass(
+  tally: Tally,
+  walk: WebGpuWalk,
+  settings: CutSettings,
+  held: HeldTables | undefined,
+): Promise<Outcome | undefined> {
+  const { basis: found, rank, traceShare: share } = await sketchFactor(tally, settings.steps);
+  // Where M has hardly more directions, further columns would be filled by rounding alone.
+  const whole = share > 1 - LEAST_MISSING;
+  const basis = whole ? found : widened(found, walk.n, rank);
+  const pass = await Pass.submit(walk, settings, basis, { held, renew: !whole })?.outcome(basis);
+  tally.applications += pass?.applications ?? 0;
+  return pass;
 }
 
 /** The last tree as tables; nothing where it is too large for the device. */

@@ -105,11 +105,17 @@ function kernel(
 /** Decides whether the basis is renewed. */
 export const checkKernel = plainKernel("basis check", checkCode, ["sums", "state", "basisGroups"]);
 
+/** A kernel of the basis's orthonormalisation, and the slot of its workgroups. */
+export interface RoundStep {
+  readonly kernel: Kernel;
+  readonly slot: number;
+}
+
 /**
- * One round of the basis's orthonormalisation, in order; each with the slot of its workgroups.
+ * One round of the basis's orthonormalisation, in order.
  * Two rounds, as one leaves what f32 lost.
  */
-export function renewalKernels(last: boolean): readonly { kernel: Kernel; slot: number }[] {
+export function renewalKernels(last: boolean): readonly [RoundStep, RoundStep, RoundStep] {
   return [
     { kernel: plainKernel("basis gram", basisGramCode, ["columns", "probes", "gram"]), slot: 1 },
     { kernel: plainKernel("basis cholesky", choleskyCode, ["gram", "triangle"]), slot: 2 },

@@ -18,7 +18,14 @@ import {
   type ResidentBasis,
   submitRecursion,
 } from "./recursion.ts";
-import { basisLike, keepBasis, residentBasis } from "./resident_basis.ts";
+import {
+  basisLike,
+  isUnsettled,
+  keepBasis,
+  principal,
+  randomBlock,
+  residentBasis,
+} from "./resident_basis.ts";
 
 /** How a pass came out. */
 export interface Outcome {
@@ -26,6 +33,8 @@ export interface Outcome {
   readonly traceShare: number;
   /** The basis it ended with. */
   readonly basis: Float32Array<ArrayBuffer>;
+  /** The basis that the next frame starts from. */
+  readonly next: Float32Array<ArrayBuffer>;
   /** Products that it took beside the certificate. */
   readonly applications: number;
 }
@@ -71,7 +80,18 @@ export class Pass {
     start: PassStart,
   ): Pass | undefined {
     const onDevice = residentBasis(walk, basis);
-    return onDevice && new Pass(walk, settings, onDevice, start);
+    return onDevice &&
+      new Pass(walk, settings, onDevice, { ...start, renew: start.renew || isUnsettled(basis) });
+  }
+
+  /** A pass that makes its own basis from a random block of so many columns, its probes among them. */
+  static sketch(
+    walk: WebGpuWalk,
+    settings: CutSettings,
+    width: number,
+    held: HeldTables | undefined,
+  ): Pass {
+    return new Pass(walk, settings, randomBlock(walk, width), { held, sketch: true });
   }
 
   /**
@@ -96,23 +116,43 @@ export class Pass {
    * @param before the basis that it began with.
    */
   async outcome(before: Float32Array<ArrayBuffer>): Promise<Outcome> {
-    const { walk, settings: { steps, maxSegments }, onDevice } = this;
+    const { walk, onDevice } = this;
     keepBasis(walk.gpu, before, onDevice);
     const tree = await this.#recursion.tree();
-    const columns = onDevice.rank + onDevice.probes;
     let basis = before;
     if (tree.renewed) {
       basis = takeColumns(tree.renewed, walk.n, onDevice.width, 0, onDevice.rank);
       keepBasis(walk.gpu, basis, onDevice);
     }
+    return this.#judged(tree, { basis, next: basis }, 1);
+  }
+
+  /** Reads back how it came out, for a pass that made its own basis; not twice. */
+  async sketched(): Promise<Outcome> {
+    const { walk: { gpu, n }, onDevice } = this;
+    try {
+      const tree = await this.#recursion.tree();
+      const { basis: block, gram } = tree.sketch!;
+      const basis = takeColumns(block, n, onDevice.width, 0, onDevice.rank);
+      const trace = tree.nodes[0]!.loops;
+      return this.#judged(tree, { basis, next: principal(basis, n, onDevice, gram, trace) }, 4);
+    } finally {
+      gpu.pool.release(onDevice.buffer);
+    }
+  }
+
+  /** @param words products with M of the basis's columns, beside those of a renewal. */
+  #judged(tree: DeviceTree, bases: Pick<Outcome, "basis" | "next">, words: number): Outcome {
+    const { settings: { steps, maxSegments }, onDevice } = this;
+    const columns = onDevice.rank + onDevice.probes;
     // Leaves that ran out are no lack where the caller bounds them.
     const bounded = maxSegments > 0 && maxSegments <= MAX_LEAVES && tree.leaves === maxSegments;
     const root = tree.nodes[0]!;
     return {
+      ...bases,
       tree: { ...tree, overflow: tree.overflow && !bounded },
       traceShare: root.held / root.loops,
-      basis,
-      applications: steps * columns * (tree.renewed ? 3 : 1),
+      applications: steps * columns * (words + (tree.renewed ? 2 : 0)),
     };
   }
 

@@ -26,6 +26,7 @@ import {
   leavesKernel,
   LEVEL_KERNELS,
   renewalKernels,
+  type RoundStep,
   sumsKernel,
 } from "./kernels.ts";
 
@@ -35,8 +36,8 @@ export const MAX_LEAVES = 64;
 /** Levels of the schedule; a tree that wants more is cut on the CPU. */
 export const MAX_DEPTH = 16;
 
-/** Largest rank that the eigensolver's workgroup holds. */
-export const MAX_RANK = 256;
+/** Largest rank that the eigensolver's workgroup holds: two components a thread. */
+const EIGEN_RANK = 512;
 
 /** Most leaves of a last frame's tree that can be taken up. */
 export const MAX_HELD_LEAVES = 256;
@@ -145,6 +146,8 @@ export interface DeviceTree {
   readonly width: number;
   /** A_ii, `[N]`, where M's rows are at hand: P itself, or P^k formed. */
   readonly loops: Float32Array<ArrayBuffer> | undefined;
+  /** What a sketch found: the basis, `[N, its width]`, and FᵀF with the probes' images, `[c, c]`. */
+  readonly sketch?: { readonly basis: Float32Array<ArrayBuffer>; readonly gram: Float32Array<ArrayBuffer> };
   /** The basis, `[N, its width]`, where the device renewed it. */
   readonly renewed: Float32Array<ArrayBuffer> | undefined;
   readonly times: readonly StageTime[];
@@ -166,8 +169,20 @@ export interface RecursionStart {
   readonly held?: HeldTables | HeldBuffers | undefined;
   /** A basis that is taken over into the one given, before anything else. */
   readonly copied?: ResidentBasis | undefined;
+  /** The basis is made first, of the random block that lies in its place. */
+  readonly sketch?: boolean;
   /** Keep the tree on the device for the next frame; {@linkcode releaseHeld} frees it. */
   readonly keep?: boolean;
+}
+
+/** Largest rank whose matrices, one a tile, the device can bind. */
+export function largestRank({ gpu, n }: WebGpuWalk): number {
+  return Math.min(EIGEN_RANK, Math.floor(Math.sqrt(gpu.maxBinding / (4 * tilesOf(n)))));
+}
+
+/** Most tiles that the segments of a level have. */
+function tilesOf(n: number): number {
+  return Math.ceil(n / TILE) + MAX_LEAVES;
 }
 
 /** Gives the recursion to the device: one submission. */
@@ -175,15 +190,19 @@ export function submitRecursion(
   walk: WebGpuWalk,
   basis: ResidentBasis,
   settings: RecursionSettings,
-  { held, copied, keep = false }: RecursionStart = {},
+  { held, copied, sketch = false, keep = false }: RecursionStart = {},
 ): Recursion {
   const { gpu, n } = walk;
   const recorder = new Recorder(gpu, "cut");
   if (copied) recorder.copy(copied.buffer, 0, basis.buffer, 0, copied.buffer.size);
-  recorder.stage("factor");
-  const rows = walk.recordWord(recorder, forward(settings.steps), basis);
   const kept = keep ? acquireHeld(gpu, n) : undefined;
   const buffers = allocate(recorder, n, basis, held, kept);
+  if (sketch) {
+    recorder.stage("sketch");
+    recordSketch(recorder, walk, basis, settings, held, buffers);
+  }
+  recorder.stage("factor");
+  const rows = walk.recordWord(recorder, forward(settings.steps), basis);
   const shared = { ...buffers.shared, rows: rows.buffer };
   const exactLoops = settings.steps === 1;
   if (exactLoops) walk.matrix.recordRowSquares(recorder, shared.loops);
@@ -208,6 +227,15 @@ export function submitRecursion(
   }
   const adjacency = backward(settings.steps) + forward(settings.steps);
   const certificate = walk.recordWord(recorder, adjacency, block, shared.productGroups);
+  if (sketch) {
+    const [{ kernel }] = renewalKernels(false);
+    const round = { ...shared, columns: rows.buffer, probes: rows.buffer };
+    recorder.dispatch(
+      gpu.pipeline(kernel.source),
+      bindingsOf(kernel, uniform, round),
+      gramGroups(basis),
+    );
+  }
   recorder.read(shared.state, 0, STATE_WORDS * 4);
   recorder.read(shared.tree, 0, MAX_NODES * NODE_WORDS * 4);
   recorder.read(shared.order, 0, n * 4);
@@ -215,9 +243,10 @@ export function submitRecursion(
   recorder.read(shared.byDepth, 0, MAX_DEPTH * n * 4);
   recorder.read(certificate.buffer, 0, n * CERTIFICATE_WIDTH * 4);
   recorder.read(basis.buffer, 0, n * basis.width * 4);
+  recorder.read(shared.gram, 0, sketch ? (basis.rank + basis.probes) ** 2 * 4 : 4);
   if (exactLoops) recorder.read(shared.loops, 0, n * 4);
   const submitted = recorder.submit();
-  return { held: kept, tree: () => readTree(submitted), discard: () => submitted.discard() };
+  return { held: kept, tree: () => readTree(submitted, sketch), discard: () => submitted.discard() };
 }
 
 /** Gives back what was kept for a next frame; the queue has done with it by then. */
@@ -235,7 +264,7 @@ function acquireHeld(gpu: Gpu, n: number): HeldBuffers {
   };
 }
 
-async function readTree(submitted: Submitted): Promise<DeviceTree> {
+async function readTree(submitted: Submitted, sketch: boolean): Promise<DeviceTree> {
   const { data, times } = await submitted.read();
   const state = new Uint32Array(data[0]!);
   return {
@@ -247,7 +276,8 @@ async function readTree(submitted: Submitted): Promise<DeviceTree> {
     values: new Float32Array(data[4]!),
     certificate: new Float32Array(data[5]!),
     width: CERTIFICATE_WIDTH,
-    loops: data[7] && new Float32Array(data[7]),
+    loops: data[8] && new Float32Array(data[8]),
+    ...(sketch ? { sketch: { basis: new Float32Array(data[6]!), gram: new Float32Array(data[7]!) } } : {}),
     renewed: state[6]! !== 0 ? new Float32Array(data[6]!) : undefined,
     times,
   };
@@ -281,14 +311,18 @@ function recordLevels(
 }
 
 /**
- * Dispatches of a frame, which depend on neither the picture nor the depth of its tree.
+ * Dispatches of a frame, which depend on neither the picture nor the depth of its tree. A cold frame's are
+ * those of one sketch.
  *
  * @param kept whether the tree is kept for the next frame.
  */
 export function dispatchesOf(steps: number, warm: boolean, kept = false): number {
-  const renewal = 2 + 2 * renewalKernels(true).length + 2 * steps;
+  const round = renewalKernels(true).length;
+  const renewal = 2 + 2 * round + 2 * steps;
+  const sketch = warm ? 0 : 4 * round + 3 * steps + 1;
   const loops = Number(steps === 1);
-  return MAX_DEPTH * (LEVEL_KERNELS.length + Number(warm)) + loops + renewal + 1 + Number(kept) + 3 * steps;
+  const levels = MAX_DEPTH * (LEVEL_KERNELS.length + Number(warm));
+  return levels + loops + renewal + sketch + 1 + Number(kept) + 3 * steps;
 }
 
 /** The buffers that two levels take turns with. */
@@ -327,22 +361,78 @@ function recordRenewal(
   );
   recorder.dispatch(gpu.pipeline(checkKernel.source), bindingsOf(checkKernel, uniform, first), [1]);
   const image = walk.recordWord(recorder, backward(settings.steps), rows, basisGroups);
+  recordRounds(recorder, walk, basis, image, ({ kernel, slot }, round) => {
+    recorder.dispatchIndirect(
+      gpu.pipeline(kernel.source),
+      bindingsOf(kernel, uniform, { ...buffers.shared, ...round }),
+      basisGroups,
+      slot * 12,
+    );
+  });
+  walk.recordWord(recorder, forward(settings.steps), basis, basisGroups, rows);
+}
+
+/**
+ * A basis from nothing: V ← orth(Mᵀ·orth(M·orth(Mᵀ·Ω))) of the random block Ω, the row space of
+ * one power iteration. Nearly orthonormal at every step, so that f32 keeps the weaker directions.
+ */
+function recordSketch(
+  recorder: Recorder,
+  walk: WebGpuWalk,
+  basis: ResidentBasis,
+  settings: RecursionSettings,
+  held: HeldTables | HeldBuffers | undefined,
+  buffers: Buffers,
+): void {
+  const { gpu, n } = walk;
+  const uniform = recorder.uniform(levelSettings(walk, basis, settings, held, 0));
+  // By slot; the first is that of the product.
+  const groups = [undefined, gramGroups(basis), [1], [Math.ceil(n / TILE)]] as const;
+  const dispatch: RoundDispatch = ({ kernel, slot }, round) => {
+    recorder.dispatch(
+      gpu.pipeline(kernel.source),
+      bindingsOf(kernel, uniform, { ...buffers.shared, ...round }),
+      groups[slot]!,
+    );
+  };
+  const between: Block = walk.newBlock(recorder, basis.width, "basis between words");
+  const turns = [[basis, between, backward], [between, basis, forward]] as const;
+  for (const [from, to, word] of turns) {
+    const image = walk.recordWord(recorder, word(settings.steps), from);
+    const round = { columns: image.buffer, probes: from.buffer, solution: to.buffer };
+    for (const step of renewalKernels(false)) dispatch(step, round);
+  }
+  recordRounds(recorder, walk, basis, walk.recordWord(recorder, backward(settings.steps), basis), dispatch);
+}
+
+/** Workgroups of the Gram matrix of a basis and its probes. */
+function gramGroups({ rank, probes }: ResidentBasis): [number, number] {
+  const blocks = Math.ceil((rank + probes) / TILE);
+  return [blocks, blocks];
+}
+
+/** Dispatches a kernel of a round over the blocks that it goes from and to. */
+type RoundDispatch = (
+  step: RoundStep,
+  round: Readonly<Record<"columns" | "probes" | "solution", GPUBuffer>>,
+) => void;
+
+/** The basis of an image's columns, in the place of the basis; its probes orthogonal to it. */
+function recordRounds(
+  recorder: Recorder,
+  walk: WebGpuWalk,
+  basis: ResidentBasis,
+  image: Block,
+  dispatch: RoundDispatch,
+): void {
   const between = walk.newBlock(recorder, basis.width, "basis between rounds");
   const rounds = [
     { columns: image.buffer, probes: basis.buffer, solution: between.buffer },
     { columns: between.buffer, probes: between.buffer, solution: basis.buffer },
   ];
   rounds.forEach((round, i) => {
-    for (const { kernel, slot } of renewalKernels(i === rounds.length - 1)) {
-      recorder.dispatchIndirect(
-        gpu.pipeline(kernel.source),
-        bindingsOf(kernel, uniform, { ...buffers.shared, ...round }),
-        basisGroups,
-        slot * 12,
-      );
-    }
+    for (const step of renewalKernels(i === rounds.length - 1)) dispatch(step, round);
   });
-  walk.recordWord(recorder, forward(settings.steps), basis, basisGroups, rows);
 }
 
 type Shared = Exclude<
@@ -379,7 +469,7 @@ function allocate(
   held: HeldTables | HeldBuffers | undefined,
   kept: HeldBuffers | undefined,
 ): Buffers {
-  const tiles = Math.ceil(n / TILE) + MAX_LEAVES;
+  const tiles = tilesOf(n);
   const tables = held && isOnHost(held) ? held : undefined;
   const words: Record<Shared, number> = {
     order: n,

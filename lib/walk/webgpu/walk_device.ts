@@ -192,7 +192,8 @@ export class WebGpuWalk implements Walk {
   readonly matrix: GpuMatrix;
   #released = false;
 
-  constructor(gpu: Gpu, matrix: GpuMatrix) {
+  /** @param exponent k where the matrix is P^k. */
+  constructor(gpu: Gpu, matrix: GpuMatrix, readonly exponent = 1) {
     this.gpu = gpu;
     this.matrix = matrix;
     this.n = matrix.n;
@@ -302,7 +303,7 @@ export class WebGpuWalk implements Walk {
       for (const band of matrix.bands) recorder.releaseLater(band.buffer);
     }
     await recorder.finish();
-    return new WebGpuWalk(this.gpu, result);
+    return new WebGpuWalk(this.gpu, result, k * this.exponent);
   }
 
   /** Gives the matrix back; a second call does nothing. */
