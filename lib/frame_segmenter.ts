@@ -39,8 +39,10 @@ export interface FrameDetail {
   readonly segmentation: Segmentation;
   /** The Fiedler vector of each node of the segmentation's tree, at the same positions. */
   readonly held: HeldTree;
-  /** Id of each leaf where no contour is asked for, else of each region. */
+  /** Id of each part that is shown: of each leaf where no contour is asked for, else of each region. */
   readonly ids: readonly number[];
+  /** The leaf that each of these parts is of. */
+  readonly leafOf: readonly number[];
 }
 
 /** What ids need in order to go on after a frame, as plain data. */
@@ -202,7 +204,7 @@ export class FrameSegmenter {
         colours: nodeColours(frame, Math.sqrt(parts.tracked.length)),
       });
       this.#lastCells = parts.cells?.map((region) => ids[region]!);
-      if (state) await look?.({ walk, segmentation, held: state.tree, ids });
+      if (state) await look?.({ walk, segmentation, held: state.tree, ids, leafOf: parts.leaves });
       if (this.options.dump !== undefined) await this.#dump(frame, walk, segmentation, parts, ids);
       this.#nameAndHold(frame, pixels, ids);
       const stats = frameStats(segmentation, clock.times(), { unetEvals, sceneCut });

@@ -30,8 +30,9 @@ export interface TreeVector {
 /** The segments after so many levels of cuts. */
 export interface TreeLevel {
   readonly depth: number;
+  /** Segments of the tree on this level that something of the frame is shown of. */
   readonly segments: number;
-  /** For each final id the id that its segment has on this level: that of its largest part. */
+  /** For each final id the id that its segment has on this level: that of its largest leaf. */
   readonly idOf: ReadonlyMap<number, number>;
 }
 
@@ -106,31 +107,32 @@ function treeVectors({ segmentation: { tree }, held }: FrameDetail): TreeVector[
   });
 }
 
-function treeLevels({ segmentation: { tree, leaves }, ids }: FrameDetail): TreeLevel[] {
+function treeLevels({ segmentation: { tree, leaves }, ids, leafOf }: FrameDetail): TreeLevel[] {
   const depths = depthsOf(tree);
-  const largest = largestLeaves(tree, leaves);
+  const nodes = leafOf.map((leaf) => leaves[leaf]!);
+  const largest = largestParts(tree, nodes);
   return Array.from({ length: Math.max(...depths) }, (_, i) => {
     const depth = i + 1;
-    const above = leaves.map((leaf) => {
-      let at = leaf;
+    const above = nodes.map((node) => {
+      let at = node;
       while (depths[at]! > depth) at = tree[at]!.parent;
       return at;
     });
     return {
       depth,
       segments: new Set(above).size,
-      idOf: new Map(ids.map((id, leaf) => [id, ids[largest[above[leaf]!]!]!])),
+      idOf: new Map(ids.map((id, part) => [id, ids[largest[above[part]!]!]!])),
     };
   });
 }
 
-/** For each node of the tree its largest leaf, as a position in `leaves`. */
-function largestLeaves(tree: readonly CutNode[], leaves: readonly number[]): number[] {
+/** For each node of the tree the part of its largest leaf, as a position in `nodes`, the parts' leaves. */
+function largestParts(tree: readonly CutNode[], nodes: readonly number[]): number[] {
   const best: number[] = [];
-  leaves.forEach((leaf, i) => {
-    for (let at = leaf; at >= 0; at = tree[at]!.parent) {
+  nodes.forEach((node, part) => {
+    for (let at = node; at >= 0; at = tree[at]!.parent) {
       const known = best[at];
-      if (known === undefined || tree[leaves[known]!]!.size < tree[leaf]!.size) best[at] = i;
+      if (known === undefined || tree[nodes[known]!]!.size < tree[node]!.size) best[at] = part;
     }
   });
   return best;

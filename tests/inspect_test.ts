@@ -82,15 +82,46 @@ Deno.test("inspectFrame() gives rows of P^k, a tree's vectors and its levels", a
       if (here) assertEquals(left![i], vector[i]! <= splitValue ? 1 : 0, `seed ${seed}`);
     });
   }
-  // Each level splits segments of the one above; the last has the final ids.
+  assertLevels(levels, segmented.segments, seed);
+  assertEquals(levels[0]!.segments, 2);
+});
+
+/** Each level splits segments of the one above, and knows every id that is shown. */
+function assertLevels(
+  levels: Inspection["levels"],
+  segments: readonly { readonly id: number }[],
+  seed: number,
+): void {
   assertEquals(levels.map(({ depth }) => depth), levels.map((_, i) => i + 1));
-  levels.forEach(({ segments, idOf }, i) => {
-    assertEquals(new Set(idOf.values()).size, segments);
+  levels.forEach(({ segments: count, idOf }, i) => {
+    for (const { id } of segments) assert(idOf.has(id), `id ${id}, seed ${seed}`);
+    for (const on of idOf.values()) assertEquals(idOf.get(on), on, `seed ${seed}`);
+    assertEquals(new Set(idOf.values()).size, count, `seed ${seed}`);
     const above = levels[i - 1]?.idOf;
     if (above) { for (const [id, on] of idOf) assertEquals(above.get(id), above.get(on), `seed ${seed}`); }
   });
-  assertEquals([...levels.at(-1)!.idOf].every(([id, on]) => id === on), true);
-  assertEquals(levels[0]!.segments, 2);
+}
+
+Deno.test("inspectFrame() has the parts of a leaf that stand apart together on every level", async () => {
+  const seed = Math.floor(Math.random() * 2 ** 31);
+  const noise = gaussian(3 * 96 * 64, seed);
+  // Four small squares of one colour: too near to be cut apart, too far to be one region.
+  const data = Uint8Array.from(noise, (x, i) => {
+    const [column, row] = [Math.floor(i / 3) % 96, Math.floor(i / 3 / 96)];
+    const [across, down] = [(column - 33) % 18, (row - 16) % 16];
+    const square = column >= 33 && column < 63 && row >= 16 && row < 40 && across < 9 && down < 8;
+    return (square ? [210, 60, 50] : [60, 90, 160])[i % 3]! + 6 * x;
+  });
+  const frame = { index: 0, pts: 0, width: 96, height: 64, data };
+  const { inspection: { levels, vectors, segmented: { labels, segments } } } = await inspected(frame, [0, 0]);
+  assertLevels(levels, segments, seed);
+  // Each square's middle is a segment of its own; on the last level they are the leaf that they share.
+  const middles = [20, 36].flatMap((y) => [37, 55].map((x) => [x, y] as const));
+  const ids = middles.map(([x, y]) => labels[y * 96 + x]!);
+  const leaf = vectors.find(({ node, inside }) => !node.children && inside[nodeAt(frame, middles[0]!, 32)])!;
+  for (const middle of middles) assertEquals(leaf.inside[nodeAt(frame, middle, 32)], 1, `seed ${seed}`);
+  assertEquals(new Set(ids).size, 4, `seed ${seed}`);
+  assertEquals(new Set(ids.map((id) => levels.at(-1)!.idOf.get(id))).size, 1, `seed ${seed}`);
 });
 
 /** The colour of a page's pixel. */
