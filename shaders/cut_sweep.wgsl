@@ -1,6 +1,6 @@
 // The exact sweep over all thresholds, or over those of a number of evenly spaced ones.
 // With C the running sum of the sorted rows of F_S and s = Σ_S F:  cut = ⟨C, s − C⟩,
-// assoc(L, S) = ⟨C, s⟩, assoc(R, S) = ⟨s, s⟩ − ⟨C, s⟩,
+// assoc(L, S) = ⟨C, s⟩, assoc(R, S) = ⟨s − C, s⟩: no difference of sums, which a small R would drown in,
 // NCut = cut/assoc(L, S) + cut/assoc(R, S) (paper, equation 2).
 // N thresholds lie at low + (high − low)·t/(N + 1), t = 1 … N, between the segment's ends.
 //
@@ -22,7 +22,7 @@ const PITCH = 33u;
 // Running sums of 32 columns, [64, 32] with a column to spare against bank conflicts.
 var<workgroup> running: array<f32, 2112>;
 var<workgroup> whole: array<f32, 32>;
-// Cut, left and total weight.
+// Cut, left and right weight.
 var<workgroup> parts: array<vec3f, 256>;
 var<workgroup> ncuts: array<f32, 64>;
 
@@ -79,7 +79,8 @@ fn main(
     workgroupBarrier();
     for (var c = thread % 4u; c < 32u; c += 4u) {
       let part = running[row * PITCH + c];
-      weights += vec3f(part * (whole[c] - part), part * whole[c], whole[c] * whole[c]);
+      let rest = whole[c] - part;
+      weights += vec3f(part * rest, part * whole[c], rest * whole[c]);
     }
     workgroupBarrier();
   }
@@ -92,8 +93,7 @@ fn main(
     let position = tile.begin - segment.begin + thread + 1u;
     let allowed = thread < tile.count && position >= level.minPart && position + level.minPart <= segment.size &&
       position < segment.size;
-    let right = sum.z - sum.y;
-    if (allowed && sum.y > 0.0 && right > 0.0) {
+    if (allowed && sum.y > 0.0 && sum.z > 0.0) {
       let base = group.y * level.n;
       let ends = base + segment.begin;
       if (
@@ -105,7 +105,7 @@ fn main(
         )
       ) {
         let cut = max(sum.x, 0.0);
-        ncut = cut / sum.y + cut / right;
+        ncut = cut / sum.y + cut / sum.z;
       }
     }
     ncuts[thread] = ncut;

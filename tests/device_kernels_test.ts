@@ -124,7 +124,7 @@ Deno.test("cut_sweep tries all thresholds or those of a number of evenly spaced 
           }
           if (Number.isNaN(expected.ncut)) assertEquals(position, 0, message);
           else {
-            assertAlmostEquals(ncut, expected.ncut, 2e-5, message);
+            assertAlmostEquals(ncut, expected.ncut, 2e-6, message);
             // Another position may be as good but for rounding; it must be one that may be cut.
             assertEquals(allowed[position], 1, message);
           }
