@@ -80,6 +80,24 @@ Deno.test("checkFfmpeg(), checkNetwork() and checkAdapter() find what the tests 
   }
 });
 
+Deno.test("checkAdapter() tells software through OpenGL from Vulkan's, and what to install", async () => {
+  const own = await checkAdapter();
+  assertEquals(own.advice, undefined, own.says);
+  if (!own.says.startsWith("llvmpipe")) return assertEquals(await checkAdapter([]), own);
+  const folder = await Deno.makeTempDir();
+  try {
+    for (const folders of [[], [`${folder}/none`], [folder]]) {
+      const { found, says, advice = "" } = await checkAdapter(folders);
+      assert(found && says.endsWith("(software, through OpenGL)"), says);
+      assertStringIncludes(advice, "mesa-vulkan-drivers");
+    }
+    await Deno.writeTextFile(`${folder}/lvp_icd.x86_64.json`, "{}");
+    assertEquals(await checkAdapter([`${folder}/none`, folder]), own);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("linesFor() gives the lines to run by hand", () => {
   const [update, install] = linesFor(["ffmpeg", "vulkan"]);
   assertEquals(update, "sudo apt-get update");

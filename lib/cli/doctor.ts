@@ -58,7 +58,7 @@ async function examine(adapter: boolean): Promise<Finding[]> {
 }
 
 function missingParts(findings: readonly Finding[], withGpu: boolean): Part[] {
-  const lacks = (name: Finding["name"]) => findings.some((f) => f.name === name && !f.found);
+  const lacks = (name: Finding["name"]) => findings.some((f) => f.name === name && f.advice !== undefined);
   return [
     ...(lacks("ffmpeg") ? ["ffmpeg" as const] : []),
     ...(withGpu && lacks("WebGPU") ? ["vulkan" as const] : []),
