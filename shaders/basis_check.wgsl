@@ -1,14 +1,12 @@
 // Whether the last frame's basis still holds enough of the trace. Where it does not,
-// writes the workgroups of its renewal, V ← orth(Mᵀ·F), F ← M·V; else none.
+// writes the workgroups of its renewal, V ← orth(Mᵀ·F); else none.
 //
-// Bindings: 5 sums of the root's tiles; 17 state; 30 workgroups: first product, Gram
-// matrix, Cholesky, solution, projection; 38 those of the last product. Workgroup: 1
-// thread. Dispatch: 1. Cost: the root's tiles.
+// Bindings: 5 sums of the root's tiles; 17 state; 30 workgroups: product, Gram
+// matrix, Cholesky, solution. Workgroup: 1 thread. Dispatch: 1. Cost: the root's tiles.
 
 @group(0) @binding(5) var<storage, read> sums: array<f32>;
 @group(0) @binding(17) var<storage, read_write> state: State;
 @group(0) @binding(30) var<storage, read_write> basisGroups: array<u32>;
-@group(0) @binding(38) var<storage, read_write> lastGroups: array<u32>;
 
 @compute @workgroup_size(1)
 fn main() {
@@ -20,7 +18,7 @@ fn main() {
   }
   let stale = u32(held < level.enough * trace);
   let blocks = (level.rank + level.probes + 63u) / 64u;
-  state.renewed = 2u * stale;
+  state.renewed = stale;
   basisGroups[0] = stale * level.stride / 32u;
   basisGroups[1] = level.productRows;
   basisGroups[2] = 1u;
@@ -33,10 +31,4 @@ fn main() {
   basisGroups[9] = stale * ((level.n + 63u) / 64u);
   basisGroups[10] = 1u;
   basisGroups[11] = 1u;
-  basisGroups[12] = stale * ((level.rank + 63u) / 64u);
-  basisGroups[13] = (level.n + 63u) / 64u;
-  basisGroups[14] = 1u;
-  lastGroups[0] = basisGroups[0];
-  lastGroups[1] = basisGroups[1];
-  lastGroups[2] = 1u;
 }

@@ -100,7 +100,7 @@ struct State {
   overflow: u32,     // 1: leaves or depth ran out
   segments: u32,     // active ones of the coming level
   tiles: u32,
-  renewed: u32,      // products with M that the basis's renewal took
+  renewed: u32,      // 1: the basis was
 }
 
 const NONE = 0xffffffffu;

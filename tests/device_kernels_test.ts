@@ -1,6 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertLessOrEqual } from "@std/assert";
 import { allowedPositions, ascending, sweepFactor } from "../lib/cut/sweep.ts";
-import { LEVEL_KERNELS, projectKernel } from "../lib/cut/webgpu/kernels.ts";
+import { LEVEL_KERNELS } from "../lib/cut/webgpu/kernels.ts";
 import { bindingsOf } from "../lib/cut/webgpu/recursion.ts";
 import { uniform } from "../lib/random.ts";
 import { type Gpu, openGpu } from "../lib/walk/webgpu/device.ts";
@@ -131,72 +131,6 @@ Deno.test("cut_sweep tries all thresholds or those of a number of evenly spaced 
         }
         from += size;
       });
-    }
-  });
-});
-
-Deno.test("basis_project gives F with F·Fᵀ = Q·(YᵀY)·Qᵀ from Q and the scaled triangle of YᵀY", async () => {
-  const seed = newSeed();
-  const next = uniform(seed);
-  const probes = 8;
-  await withGpu(async (gpu) => {
-    for (const [n, rank] of [[100, 3], [70, 64], [333, 88]] as const) {
-      const message = `n ${n}, rank ${rank}, seed ${seed}`;
-      const count = rank + probes;
-      const stride = Math.ceil(count / 32) * 32;
-      const random = (length: number) => Float32Array.from({ length }, () => next() - 0.5);
-      const [q, before] = [random(n * stride), random(n * stride)];
-      // R with lengths of columns that differ as singular values do, and what a Cholesky step makes of RᵀR.
-      const r = random(count * count).map((v, at) => {
-        const [a, b] = [Math.floor(at / count), at % count];
-        return a > b ? 0 : (a === b ? 1 + v : v / Math.sqrt(count)) * 0.9 ** b;
-      });
-      const gram = new Float32Array(count * count);
-      for (let a = 0; a < count; a++) {
-        for (let b = 0; b < count; b++) {
-          for (let k = 0; k <= Math.min(a, b); k++) {
-            gram[a * count + b]! += r[k * count + a]! * r[k * count + b]!;
-          }
-        }
-      }
-      // What lies below the diagonal is never written, so it may be anything.
-      const triangle = r.map((v, at) => {
-        const [a, b] = [Math.floor(at / count), at % count];
-        return a > b ? next() : v / Math.sqrt(gram[b * (count + 1)]!);
-      });
-      const recorder = new Recorder(gpu, "test of the projection");
-      const give = (data: Float32Array<ArrayBuffer>, label: string) => {
-        const buffer = recorder.temporary(data.byteLength, label);
-        recorder.upload(buffer, data);
-        return buffer;
-      };
-      const solution = give(before, "F");
-      // The fields of `Level`, of which the projection reads n, rank, stride and probes.
-      const level = recorder.uniform([n, rank, stride, probes, ...new Array<number>(12).fill(0)]);
-      const buffers = {
-        columns: give(q, "Q"),
-        gram: give(gram, "gram"),
-        triangle: give(triangle, "triangle"),
-        solution,
-      };
-      const groups: [number, number] = [Math.ceil(rank / TILE), Math.ceil(n / TILE)];
-      recorder.dispatch(
-        gpu.pipeline(projectKernel.source),
-        bindingsOf(projectKernel, level, buffers),
-        groups,
-      );
-      recorder.read(solution, 0, n * stride * 4);
-      const found = new Float32Array((await recorder.finish()).data[0]!);
-      for (let i = 0; i < n; i++) {
-        for (let a = 0; a < stride; a++) {
-          let expected = before[i * stride + a]!;
-          if (a < rank) {
-            expected = 0;
-            for (let b = a; b < rank; b++) expected += q[i * stride + b]! * r[a * count + b]!;
-          }
-          assertAlmostEquals(found[i * stride + a]!, expected, 2e-6, `F[${i}, ${a}], ${message}`);
-        }
-      }
     }
   });
 });

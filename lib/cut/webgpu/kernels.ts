@@ -6,8 +6,6 @@
 import checkCode from "../../../shaders/basis_check.wgsl" with { type: "text" };
 import choleskyCode from "../../../shaders/basis_cholesky.wgsl" with { type: "text" };
 import basisGramCode from "../../../shaders/basis_gram.wgsl" with { type: "text" };
-import projectCode from "../../../shaders/basis_project.wgsl" with { type: "text" };
-import shareCode from "../../../shaders/basis_share.wgsl" with { type: "text" };
 import solveCode from "../../../shaders/basis_solve.wgsl" with { type: "text" };
 import commitCode from "../../../shaders/cut_commit.wgsl" with { type: "text" };
 import decideCode from "../../../shaders/cut_decide.wgsl" with { type: "text" };
@@ -64,7 +62,6 @@ export const BINDINGS = {
   solution: 35,
   loops: 36,
   keptNodes: 37,
-  lastGroups: 38,
 } as const;
 
 /** A buffer of the cut. */
@@ -106,23 +103,7 @@ function kernel(
 }
 
 /** Decides whether the basis is renewed. */
-export const checkKernel = plainKernel("basis check", checkCode, [
-  "sums",
-  "state",
-  "basisGroups",
-  "lastGroups",
-]);
-
-/** Makes the factor of A projected on the columns that a stale one had. */
-export const projectKernel = plainKernel("basis project", projectCode, [
-  "columns",
-  "gram",
-  "triangle",
-  "solution",
-]);
-
-/** Decides whether a projected factor will do. */
-export const shareKernel = plainKernel("basis share", shareCode, ["sums", "state", "gram", "lastGroups"]);
+export const checkKernel = plainKernel("basis check", checkCode, ["sums", "state", "basisGroups"]);
 
 /** A kernel of the basis's orthonormalisation, and the slot of its workgroups. */
 export interface RoundStep {
@@ -231,8 +212,6 @@ export function cutSources(width: number): PipelineSource[] {
   const kernels = [
     checkKernel,
     ...renewal,
-    projectKernel,
-    shareKernel,
     heirsKernel,
     ...LEVEL_KERNELS,
     leavesKernel(width),

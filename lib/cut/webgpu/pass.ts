@@ -121,7 +121,7 @@ export class Pass {
     const tree = await this.#recursion.tree();
     let basis = before;
     if (tree.renewed) {
-      basis = takeColumns(tree.renewed.basis, walk.n, onDevice.width, 0, onDevice.rank);
+      basis = takeColumns(tree.renewed, walk.n, onDevice.width, 0, onDevice.rank);
       keepBasis(walk.gpu, basis, onDevice);
     }
     return this.#judged(tree, { basis, next: basis }, 1);
@@ -152,7 +152,7 @@ export class Pass {
       ...bases,
       tree: { ...tree, overflow: tree.overflow && !bounded },
       traceShare: root.held / root.loops,
-      applications: steps * columns * (words + (tree.renewed?.products ?? 0)),
+      applications: steps * columns * (words + (tree.renewed ? 2 : 0)),
     };
   }
 

@@ -25,10 +25,8 @@ import {
   type Kernel,
   leavesKernel,
   LEVEL_KERNELS,
-  projectKernel,
   renewalKernels,
   type RoundStep,
-  shareKernel,
   sumsKernel,
 } from "./kernels.ts";
 
@@ -62,8 +60,6 @@ const SEGMENT_WORDS = 8;
 const HELD_WORDS = 8;
 const STATE_WORDS = 8;
 const SLOT_WORDS = GROUPS.length * 3;
-/** Slots of a renewal's workgroups beside those of a round: one workgroup, and those of the projection. */
-const [ONE, PROJECTION] = [2, 4] as const;
 
 /** The basis of the factor on the device, with the probes beside it. */
 export interface ResidentBasis {
@@ -152,8 +148,8 @@ export interface DeviceTree {
   readonly loops: Float32Array<ArrayBuffer> | undefined;
   /** What a sketch found: the basis, `[N, its width]`, and FᵀF with the probes' images, `[c, c]`. */
   readonly sketch?: { readonly basis: Float32Array<ArrayBuffer>; readonly gram: Float32Array<ArrayBuffer> };
-  /** The basis, `[N, its width]`, where the device renewed it, and products with M that this took. */
-  readonly renewed: { readonly basis: Float32Array<ArrayBuffer>; readonly products: number } | undefined;
+  /** The basis, `[N, its width]`, where the device renewed it. */
+  readonly renewed: Float32Array<ArrayBuffer> | undefined;
   readonly times: readonly StageTime[];
 }
 
@@ -210,9 +206,7 @@ export function submitRecursion(
   const shared = { ...buffers.shared, rows: rows.buffer };
   const exactLoops = settings.steps === 1;
   if (exactLoops) walk.matrix.recordRowSquares(recorder, shared.loops);
-  // What a renewed factor holds is known only where tr A is; and a cold frame's vectors have to be better.
-  const projected = exactLoops && held !== undefined && !sketch && walk.matrix.bands.length === 1;
-  recordRenewal(recorder, walk, basis, settings, held, rows, buffers, projected);
+  recordRenewal(recorder, walk, basis, settings, held, rows, buffers);
   recorder.stage("recursion");
   recordLevels(recorder, walk, basis, settings, held, shared, buffers);
   recorder.stage("certificate");
@@ -284,7 +278,7 @@ async function readTree(submitted: Submitted, sketch: boolean): Promise<DeviceTr
     width: CERTIFICATE_WIDTH,
     loops: data[8] && new Float32Array(data[8]),
     ...(sketch ? { sketch: { basis: new Float32Array(data[6]!), gram: new Float32Array(data[7]!) } } : {}),
-    renewed: state[6]! !== 0 ? { basis: new Float32Array(data[6]!), products: state[6]! } : undefined,
+    renewed: state[6]! !== 0 ? new Float32Array(data[6]!) : undefined,
     times,
   };
 }
@@ -324,8 +318,7 @@ function recordLevels(
  */
 export function dispatchesOf(steps: number, warm: boolean, kept = false): number {
   const round = renewalKernels(true).length;
-  const projection = warm && steps === 1 ? 2 * round + 2 : 0;
-  const renewal = 2 + 2 * round + projection + 2 * steps;
+  const renewal = 2 + 2 * round + 2 * steps;
   const sketch = warm ? 0 : 4 * round + 3 * steps + 1;
   const loops = Number(steps === 1);
   const levels = MAX_DEPTH * (LEVEL_KERNELS.length + Number(warm));
@@ -346,9 +339,6 @@ function levelBuffers({ segments, tiles, groups }: Buffers, parity: number) {
 /**
  * Half a subspace iteration, V ← orth((Mᵀ)^k·F), F ← M^k·V, where the device finds that
  * F holds too little of the trace; dispatches of no workgroups where it holds enough.
- *
- * @param projected F becomes first that of A projected on its columns Q = orth(F), which takes Mᵀ·Q alone
- *   (as `continueFactor` does on the CPU), and M·V only where that holds too little as well.
  */
 function recordRenewal(
   recorder: Recorder,
@@ -358,10 +348,9 @@ function recordRenewal(
   held: HeldTables | HeldBuffers | undefined,
   rows: Block,
   buffers: Buffers,
-  projected: boolean,
 ): void {
   const { gpu } = walk;
-  const { basisGroups, lastGroups } = buffers.shared;
+  const { basisGroups } = buffers.shared;
   const uniform = recorder.uniform(levelSettings(walk, basis, settings, held, 0));
   const first = { ...buffers.shared, ...levelBuffers(buffers, 0), rows: rows.buffer };
   recorder.dispatchIndirect(
@@ -371,32 +360,16 @@ function recordRenewal(
     GROUPS.indexOf(sumsKernel.groups) * 12,
   );
   recorder.dispatch(gpu.pipeline(checkKernel.source), bindingsOf(checkKernel, uniform, first), [1]);
-  const dispatch = ({ kernel, slot }: RoundStep, round: Partial<Round>) => {
+  const image = walk.recordWord(recorder, backward(settings.steps), rows, basisGroups);
+  recordRounds(recorder, walk, basis, image, ({ kernel, slot }, round) => {
     recorder.dispatchIndirect(
       gpu.pipeline(kernel.source),
       bindingsOf(kernel, uniform, { ...buffers.shared, ...round }),
       basisGroups,
       slot * 12,
     );
-  };
-  const word = (from: Block) => walk.recordWord(recorder, backward(settings.steps), from, basisGroups);
-  if (projected) {
-    const q = walk.newBlock(recorder, basis.width, "columns of the factor");
-    recordRounds(recorder, walk, { columns: rows, probes: rows, solution: q, last: false }, dispatch);
-    const round = { columns: word(q), probes: basis, solution: basis, last: true };
-    recordRounds(recorder, walk, round, dispatch, () => {
-      dispatch({ kernel: projectKernel, slot: PROJECTION }, { columns: q.buffer, solution: rows.buffer });
-      dispatch({ kernel: shareKernel, slot: ONE }, {});
-    });
-  } else {
-    recordRounds(
-      recorder,
-      walk,
-      { columns: word(rows), probes: basis, solution: basis, last: true },
-      dispatch,
-    );
-  }
-  walk.recordWord(recorder, forward(settings.steps), basis, lastGroups, rows);
+  });
+  walk.recordWord(recorder, forward(settings.steps), basis, basisGroups, rows);
 }
 
 /**
@@ -429,8 +402,7 @@ function recordSketch(
     const round = { columns: image.buffer, probes: from.buffer, solution: to.buffer };
     for (const step of renewalKernels(false)) dispatch(step, round);
   }
-  const columns = walk.recordWord(recorder, backward(settings.steps), basis);
-  recordRounds(recorder, walk, { columns, probes: basis, solution: basis, last: true }, dispatch);
+  recordRounds(recorder, walk, basis, walk.recordWord(recorder, backward(settings.steps), basis), dispatch);
 }
 
 /** Workgroups of the Gram matrix of a basis and its probes. */
@@ -439,36 +411,28 @@ function gramGroups({ rank, probes }: ResidentBasis): [number, number] {
   return [blocks, blocks];
 }
 
-/** The blocks that a round goes from and to. */
-type Round = Readonly<Record<"columns" | "probes" | "solution", GPUBuffer>>;
+/** Dispatches a kernel of a round over the blocks that it goes from and to. */
+type RoundDispatch = (
+  step: RoundStep,
+  round: Readonly<Record<"columns" | "probes" | "solution", GPUBuffer>>,
+) => void;
 
-/** Dispatches a kernel of a round. */
-type RoundDispatch = (step: RoundStep, round: Round) => void;
-
-/**
- * Two rounds that make the columns of a block orthonormal, its probes orthogonal to them.
- *
- * @param last whether the probes get the length that estimates a trace.
- * @param factored called where the Gram matrix of the columns and its triangle lie in their buffers.
- */
+/** The basis of an image's columns, in the place of the basis; its probes orthogonal to it. */
 function recordRounds(
   recorder: Recorder,
   walk: WebGpuWalk,
-  { columns, probes, solution, last }: {
-    readonly columns: Block;
-    readonly probes: Pick<Block, "buffer">;
-    readonly solution: Pick<Block, "buffer">;
-    readonly last: boolean;
-  },
+  basis: ResidentBasis,
+  image: Block,
   dispatch: RoundDispatch,
-  factored: () => void = () => {},
 ): void {
-  const between = walk.newBlock(recorder, columns.width, "basis between rounds").buffer;
-  const first = { columns: columns.buffer, probes: probes.buffer, solution: between };
-  for (const step of renewalKernels(false)) dispatch(step, first);
-  factored();
-  const second = { columns: between, probes: between, solution: solution.buffer };
-  for (const step of renewalKernels(last)) dispatch(step, second);
+  const between = walk.newBlock(recorder, basis.width, "basis between rounds");
+  const rounds = [
+    { columns: image.buffer, probes: basis.buffer, solution: between.buffer },
+    { columns: between.buffer, probes: between.buffer, solution: basis.buffer },
+  ];
+  rounds.forEach((round, i) => {
+    for (const step of renewalKernels(i === rounds.length - 1)) dispatch(step, round);
+  });
 }
 
 type Shared = Exclude<
@@ -525,8 +489,7 @@ function allocate(
     state: STATE_WORDS,
     tree: MAX_NODES * NODE_WORDS,
     productGroups: 3,
-    basisGroups: 15,
-    lastGroups: 3,
+    basisGroups: 12,
     gram: (rank + probes) ** 2,
     triangle: (rank + probes) ** 2,
     heldNodes: tables?.nodes.length ?? HELD_WORDS,
@@ -551,7 +514,7 @@ function allocate(
       shared[name] = known;
       continue;
     }
-    const kind = name.endsWith("Groups") ? "indirect" : "block";
+    const kind = name === "productGroups" || name === "basisGroups" ? "indirect" : "block";
     shared[name] = recorder.temporary(words[name] * 4, `cut ${name}`, kind);
   }
   const pair = (size: number, label: string, kind: "block" | "indirect" = "block") => [
