@@ -9,9 +9,6 @@
 @group(0) @binding(32) var<storage, read> probes: array<f32>;
 @group(0) @binding(33) var<storage, read_write> gram: array<f32>;
 
-var<workgroup> left: array<f32, 1024>;
-var<workgroup> right: array<f32, 1024>;
-
 fn value(row: u32, column: u32) -> f32 {
   if (row >= level.n || column >= level.rank + level.probes) { return 0.0; }
   if (column < level.rank) { return columns[row * level.stride + column]; }
@@ -31,18 +28,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       right[at] = value(row + at / 64u, b0 + at % 64u);
     }
     workgroupBarrier();
-    for (var k = 0u; k < 16u; k++) {
-      let l = k * 64u + (thread / 16u) * 4u;
-      let r = k * 64u + (thread % 16u) * 4u;
-      let values = vec4f(right[r], right[r + 1u], right[r + 2u], right[r + 3u]);
-      block += mat4x4f(left[l] * values, left[l + 1u] * values, left[l + 2u] * values, left[l + 3u] * values);
-    }
+    block = added(block, thread);
     workgroupBarrier();
   }
   for (var i = 0u; i < 4u; i++) {
     for (var j = 0u; j < 4u; j++) {
-      let a = a0 + (thread / 16u) * 4u + i;
-      let b = b0 + (thread % 16u) * 4u + j;
+      let a = a0 + ownRow(thread) + i;
+      let b = b0 + ownColumn(thread) + j;
       if (a < count && b < count) {
         gram[a * count + b] = block[i][j];
         gram[b * count + a] = block[i][j];

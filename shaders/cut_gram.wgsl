@@ -21,8 +21,6 @@ var<workgroup> sum: array<f32, 512>;
 var<workgroup> parts: array<f32, 256>;
 var<workgroup> nodes: array<u32, 64>;
 var<workgroup> inverse: array<f32, 64>;
-var<workgroup> left: array<f32, 1024>;
-var<workgroup> right: array<f32, 1024>;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -89,18 +87,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       right[at] = r;
     }
     workgroupBarrier();
-    for (var i = 0u; i < 16u; i++) {
-      let l = i * 64u + (thread / 16u) * 4u;
-      let r = i * 64u + (thread % 16u) * 4u;
-      let values = vec4f(right[r], right[r + 1u], right[r + 2u], right[r + 3u]);
-      block += mat4x4f(left[l] * values, left[l + 1u] * values, left[l + 2u] * values, left[l + 3u] * values);
-    }
+    block = added(block, thread);
     workgroupBarrier();
   }
   for (var i = 0u; i < 4u; i++) {
     for (var j = 0u; j < 4u; j++) {
-      let a = row0 + (thread / 16u) * 4u + i;
-      let b = column0 + (thread % 16u) * 4u + j;
+      let a = row0 + ownRow(thread) + i;
+      let b = column0 + ownColumn(thread) + j;
       if (a < level.rank && b < level.rank) {
         grams[(group.x * level.rank + a) * level.rank + b] = block[i][j];
       }

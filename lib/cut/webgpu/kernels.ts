@@ -3,6 +3,7 @@
  *
  * @module
  */
+import blockCode from "../../../shaders/block_types.wgsl" with { type: "text" };
 import checkCode from "../../../shaders/basis_check.wgsl" with { type: "text" };
 import choleskyCode from "../../../shaders/basis_cholesky.wgsl" with { type: "text" };
 import basisGramCode from "../../../shaders/basis_gram.wgsl" with { type: "text" };
@@ -117,7 +118,7 @@ export interface RoundStep {
  */
 export function renewalKernels(last: boolean): readonly [RoundStep, RoundStep, RoundStep] {
   return [
-    { kernel: plainKernel("basis gram", basisGramCode, ["columns", "probes", "gram"]), slot: 1 },
+    { kernel: plainKernel("basis gram", blockCode + basisGramCode, ["columns", "probes", "gram"]), slot: 1 },
     { kernel: plainKernel("basis cholesky", choleskyCode, ["gram", "triangle"]), slot: 2 },
     {
       kernel: plainKernel(
@@ -159,7 +160,15 @@ export const sumsKernel = kernel("sums", sumsCode, "tiles", [
 /** One level of the recursion, in order. */
 export const LEVEL_KERNELS: readonly LevelKernel[] = [
   sumsKernel,
-  kernel("gram", gramCode, "grams", ["rows", "order", "segments", "tiles", "sums", "degrees", "grams"]),
+  kernel("gram", blockCode + gramCode, "grams", [
+    "rows",
+    "order",
+    "segments",
+    "tiles",
+    "sums",
+    "degrees",
+    "grams",
+  ]),
   kernel("gram sum", gramSumCode, "gramSums", ["segments", "grams", "matrices"]),
   kernel("eigen", eigenCode, "segments", [
     "segments",
