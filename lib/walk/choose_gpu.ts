@@ -13,7 +13,8 @@ import { type Gpu, openGpu } from "./webgpu/device.ts";
  */
 export async function chooseGpu(wanted: "auto" | "webgpu" | "cpu"): Promise<Gpu | undefined> {
   if (wanted === "cpu") return undefined;
-  const gpu = await openGpu().catch((error) => {
+  // A software adapter is slower than the CPU device (measured), so it must be asked for.
+  const gpu = await openGpu({ software: wanted === "webgpu" }).catch((error) => {
     // An adapter that gives no device is as good as none, unless it was asked for.
     if (wanted === "webgpu") throw error;
     return undefined;
@@ -23,11 +24,6 @@ export async function chooseGpu(wanted: "auto" | "webgpu" | "cpu"): Promise<Gpu 
       what: "Cannot use WebGPU: there is no adapter",
       advice: "use --device cpu, or run `walkcut doctor` to see what is missing",
     });
-  }
-  // A software adapter is slower than the CPU device (measured), so it must be asked for.
-  if (wanted === "auto" && gpu?.isFallback) {
-    gpu.close();
-    return undefined;
   }
   return gpu;
 }

@@ -159,13 +159,15 @@ export class Gpu {
 
 /**
  * Opens the adapter that the system prefers.
+ *
+ * @param software whether one without hardware will do.
  * @returns nothing where there is no adapter.
  * @throws {DeviceError} where the adapter refuses a device.
  */
-export async function openGpu(): Promise<Gpu | undefined> {
+export async function openGpu({ software = true } = {}): Promise<Gpu | undefined> {
   quietGlProbe();
   const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
-  if (!adapter) return undefined;
+  if (!adapter || adapter.info.isFallbackAdapter && !software) return undefined;
   const requiredLimits: Record<string, number> = {};
   for (const name of WANTED_LIMITS) requiredLimits[name] = adapter.limits[name];
   const requiredFeatures = WANTED_FEATURES.filter((name) => adapter.features.has(name));
