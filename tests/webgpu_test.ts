@@ -3,6 +3,7 @@ import { DeviceError, WalkcutError } from "../lib/errors.ts";
 import type { AttentionLayer } from "../lib/features/network.ts";
 import { gaussian, uniform } from "../lib/random.ts";
 import { aggregateWalk, applyWord, axisShares, levelsOf } from "../lib/walk/reference.ts";
+import { chooseGpu } from "../lib/walk/choose_gpu.ts";
 import { type Gpu, openGpu } from "../lib/walk/webgpu/device.ts";
 import { Recorder } from "../lib/walk/webgpu/recorder.ts";
 import {
@@ -353,4 +354,26 @@ Deno.test("a lost device is told in one line, a closed one too", async () => {
   assertThrows(() => gpu.check(), DeviceError, "The WebGPU device was lost");
   gpu.close();
   assertThrows(() => gpu.check(), DeviceError, "closed");
+});
+
+Deno.test("chooseGpu() opens no device on a software adapter that was not asked for", async () => {
+  const adapter = await navigator.gpu.requestAdapter();
+  assert(adapter, "no WebGPU adapter: install mesa-vulkan-drivers");
+  const { requestDevice } = GPUAdapter.prototype;
+  let opened = 0;
+  GPUAdapter.prototype.requestDevice = function (descriptor) {
+    opened++;
+    return requestDevice.call(this, descriptor);
+  };
+  try {
+    const hardware = Number(!adapter.info.isFallbackAdapter);
+    const gpu = await chooseGpu("auto");
+    assertEquals([opened, Number(gpu !== undefined)], [hardware, hardware]);
+    gpu?.close();
+    const asked = await chooseGpu("webgpu");
+    assertEquals(opened, hardware + 1);
+    asked!.close();
+  } finally {
+    GPUAdapter.prototype.requestDevice = requestDevice;
+  }
 });

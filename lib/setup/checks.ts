@@ -91,6 +91,8 @@ async function hasSoftwareVulkan(folders: readonly string[]): Promise<boolean> {
     try {
       for await (const { name } of Deno.readDir(folder)) if (/^lvp_icd.*\.json$/.test(name)) return true;
     } catch (error) {
+      // What may not be looked at is taken to be there.
+      if (error instanceof Deno.errors.NotCapable) return true;
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
