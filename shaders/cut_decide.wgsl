@@ -103,7 +103,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     var next = 0u;
     var tile = 0u;
     for (var i = 0u; i < count; i++) {
-      if (wanted[i] > 0.0) { state.overflow = 1u; }
+      if (wanted[i] > 0.0) { state.overflow = max(state.overflow, 1u); }
       if (positions[i] == 0u) { continue; }
       let segment = segments[i];
       let child = state.nodes;
@@ -146,7 +146,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     nextGroups[slot + 10u] = next;
     nextGroups[slot + 11u] = busy;
     nextGroups[slot + 12u] = tile;
-    nextGroups[slot + 13u] = busy * 2u;
+    nextGroups[slot + 13u] = busy * level.candidates;
     nextGroups[slot + 14u] = busy;
     nextGroups[slot + 15u] = busy;
     nextGroups[slot + 16u] = busy;

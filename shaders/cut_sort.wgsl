@@ -3,7 +3,7 @@
 //
 // Bindings: 2 order; 3 segments; 4 tiles; 13 values [2, n]; 14 sorted [2, n] of nodes.
 // Workgroup: 256 threads, four a node, segments in pieces of 256 values.
-// Dispatch: (tiles, 2 candidates). Cost: Σ|S|² comparisons, no passes in between:
+// Dispatch: (tiles, candidates). Cost: Σ|S|² comparisons, no passes in between:
 // at the sizes of a walk less than a sort's dozens of dependent dispatches.
 
 @group(0) @binding(2) var<storage, read> order: array<u32>;

@@ -1,10 +1,10 @@
 // Per tile of the sorted nodes Σ F_i: where the sweep of each tile starts.
 //
-// Bindings: 1 F; 4 tiles; 14 sorted [2, n]; 15 sums [2, tiles, stride].
-// Workgroup: 128 threads, a column each. Dispatch: (tiles, 2 candidates).
+// Bindings: 1 F or M, see `cut_rows_factor.wgsl` and `cut_rows_walk.wgsl`; 4 tiles; 14 sorted [2, n];
+// 15 sums [2, tiles, stride].
+// Workgroup: 128 threads, a column each. Dispatch: (tiles, candidates).
 // Cost: one read of F a candidate.
 
-@group(0) @binding(1) var<storage, read> rows: array<f32>;
 @group(0) @binding(4) var<storage, read> tiles: array<Tile>;
 @group(0) @binding(14) var<storage, read> sorted: array<u32>;
 @group(0) @binding(15) var<storage, read_write> sortedSums: array<f32>;
@@ -20,7 +20,7 @@ fn main(
   for (var column = thread; column < level.rank; column += 128u) {
     var sum = 0.0;
     for (var i = 0u; i < tile.count; i++) {
-      sum += rows[sorted[start + i] * level.stride + column];
+      sum += row_value(sorted[start + i], column);
     }
     sortedSums[(group.y * groups.x + group.x) * level.stride + column] = sum;
   }

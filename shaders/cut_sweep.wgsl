@@ -4,12 +4,11 @@
 // NCut = cut/assoc(L, S) + cut/assoc(R, S) (paper, equation 2).
 // N thresholds lie at low + (high − low)·t/(N + 1), t = 1 … N, between the segment's ends.
 //
-// Bindings: 1 F; 3 segments; 4 tiles; 13 values; 14 sorted; 15 sums of the sorted
-// tiles; 16 cuts [2, tiles]: each tile's smallest NCut, the first of equals.
+// Bindings: 1 F or M, see `cut_rows_factor.wgsl` and `cut_rows_walk.wgsl`; 3 segments; 4 tiles; 13 values;
+// 14 sorted; 15 sums of the sorted tiles; 16 cuts [2, tiles]: each tile's smallest NCut, the first of equals.
 // Workgroup: 256 threads, four a threshold, in steps of 32 columns.
-// Dispatch: (tiles, 2 candidates). Cost: one read of F a candidate.
+// Dispatch: (tiles, candidates). Cost: one read of F a candidate.
 
-@group(0) @binding(1) var<storage, read> rows: array<f32>;
 @group(0) @binding(3) var<storage, read> segments: array<Segment>;
 @group(0) @binding(4) var<storage, read> tiles: array<Tile>;
 @group(0) @binding(13) var<storage, read> values: array<f32>;
@@ -56,7 +55,7 @@ fn main(
       let column = column0 + i % 32u;
       var value = 0.0;
       if (i / 32u < tile.count && column < level.rank) {
-        value = rows[sorted[start + i / 32u] * level.stride + column];
+        value = row_value(sorted[start + i / 32u], column);
       }
       running[(i / 32u) * PITCH + i % 32u] = value;
     }

@@ -3,7 +3,7 @@
 // A segment is a range of positions in `order`, which lists the nodes so that every
 // segment of every depth is contiguous. A tile is up to 64 positions of one segment:
 // the unit of work, so that a level costs the same however many segments it has.
-// Two candidates a segment: the leading eigenvector (0) and the one that continues
+// Candidates of a segment: the leading eigenvector (0) and the one that continues
 // the last frame's (1).
 //
 // Bindings: 0 in every kernel: the level's settings. Workgroup: none. Cost: none.
@@ -25,6 +25,8 @@ struct Level {
   enough: f32,       // share of the trace that a basis must hold
   thresholds: u32,   // evenly spaced ones that are tried, 0 for all
   exactLoops: u32,   // 1: A_ii is known, 0: the probes estimate what F misses
+  candidates: u32,   // vectors a segment that are swept
+  entryScale: f32,   // of M's entries as they are stored
 }
 
 struct Segment {
@@ -97,7 +99,7 @@ struct State {
   nodes: u32,        // of the tree
   leaves: u32,
   cuts: u32,
-  overflow: u32,     // 1: leaves or depth ran out
+  overflow: u32,     // 1: leaves or depth ran out, 2: a segment is not for the device
   segments: u32,     // active ones of the coming level
   tiles: u32,
   renewed: u32,      // 1: the basis was

@@ -1,7 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals, assertLessOrEqual } from "@std/assert";
 import { allowedPositions, ascending, sweepFactor } from "../lib/cut/sweep.ts";
 import { LEVEL_KERNELS } from "../lib/cut/webgpu/kernels.ts";
-import { bindingsOf } from "../lib/cut/webgpu/recursion.ts";
+import { bindingsOf } from "../lib/cut/webgpu/level_buffers.ts";
 import { uniform } from "../lib/random.ts";
 import { type Gpu, openGpu } from "../lib/walk/webgpu/device.ts";
 import { Recorder } from "../lib/walk/webgpu/recorder.ts";
@@ -81,7 +81,8 @@ Deno.test("cut_sweep tries all thresholds or those of a number of evenly spaced 
       };
       const cuts = recorder.temporary(2 * count * 8, "cuts");
       // The fields of `Level`, of which the sweep reads n, rank, stride, minPart and thresholds.
-      const level = recorder.uniform([n, rank, stride, 0, 0, minPart, 0, 0, 0, 0, 0, 0, 0, 0, thresholds, 0]);
+      const fields = [n, rank, stride, 0, 0, minPart, 0, 0, 0, 0, 0, 0, 0, 0, thresholds, 0, 2, 0];
+      const level = recorder.uniform(fields);
       const buffers = {
         rows: give(rows, "rows"),
         segments: give(Uint32Array.from(segments), "segments"),

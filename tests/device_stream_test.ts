@@ -1,10 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
 import type { CutResult, CutSettings, CutState } from "../lib/cut/cut_frame.ts";
 import { cutWalk } from "../lib/cut/cut_walk.ts";
-import { cutOnDevice, heldTables } from "../lib/cut/webgpu/cut_on_device.ts";
+import { cutOnDevice } from "../lib/cut/webgpu/cut_on_device.ts";
 import { CutTurn } from "../lib/cut/webgpu/cut_turn.ts";
 import { formingProducts } from "../lib/cut/power.ts";
-import { dispatchesOf, releaseHeld, submitRecursion } from "../lib/cut/webgpu/recursion.ts";
+import { heldTables, releaseHeld } from "../lib/cut/webgpu/held_buffers.ts";
+import { dispatchesOf, submitRecursion } from "../lib/cut/webgpu/recursion.ts";
 import { residentBasis } from "../lib/cut/webgpu/resident_basis.ts";
 import type { Gpu } from "../lib/walk/webgpu/device.ts";
 import { Recorder } from "../lib/walk/webgpu/recorder.ts";

@@ -9,41 +9,22 @@
 import { takeColumns } from "../../walk/block.ts";
 import { forward, Tally } from "../../walk/tally.ts";
 import type { Walk } from "../../walk/walk.ts";
-import type { StageTime } from "../../walk/webgpu/recorder.ts";
 import { BLOCK_ALIGNMENT } from "../../walk/webgpu/kernels.ts";
 import type { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
 import { judge } from "../certify.ts";
-import {
-  type CutResult,
-  type CutSettings,
-  type CutState,
-  flatten,
-  hold,
-  needsExact,
-  walkScores,
-} from "../cut_frame.ts";
+import { type CutSettings, type CutState, hold, needsExact, walkScores } from "../cut_frame.ts";
 import { COLD_RESIDUAL, confirmTree, WARM_RESIDUAL } from "../confirm.ts";
 import { ENOUGH_TRACE, type Factor, PROBES, sketchFactor } from "../factor.ts";
-import { type Branch, cutsOf, labelNodes } from "../grow.ts";
-import type { HeldTree } from "../held_tree.ts";
-import type { Proposal } from "../solver.ts";
+import { type Branch, cutsOf, labelNodes, leavesOf } from "../grow.ts";
+import { branchesFrom, type DeviceCut, deviceCut, leafScores, vectorImages } from "./branches.ts";
+import { isWhole } from "./device_tree.ts";
+import { cutExactlyOnDevice, exactTreeOnDevice } from "./exact_on_device.ts";
+import { type HeldTables, heldTables } from "./held_buffers.ts";
 import { type Outcome, Pass } from "./pass.ts";
-import {
-  type DeviceNode,
-  type DeviceTree,
-  type HeldTables,
-  largestRank,
-  MAX_DEPTH,
-  MAX_HELD_LEAVES,
-} from "./recursion.ts";
+import { type FactorTree, largestRank } from "./recursion.ts";
 import { widened } from "./resident_basis.ts";
 
 export { releaseBasis } from "./resident_basis.ts";
-
-/** A frame cut on the device, and the GPU's time by stage where it can be measured. */
-export interface DeviceCut extends CutResult {
-  readonly times: readonly StageTime[];
-}
 
 /** Share of the trace that a sketch must miss for more columns to find it. */
 const LEAST_MISSING = 1e-3;
@@ -75,9 +56,10 @@ export async function cutOnDevice(
   chain?: PassChain,
 ): Promise<DeviceCut | undefined> {
   const { solver = "auto" } = settings;
-  if (needsExact(settings) || (solver === "auto" && last?.exact)) return undefined;
+  if (needsExact(settings) || (solver === "auto" && last?.exact)) {
+    return await cutExactlyOnDevice(walk, settings, last);
+  }
   const tally = new Tally(walk);
-  const age = last ? last.age + 1 : 0;
   const tables = last ? heldTables(last.tree) : undefined;
   if (last && !tables) return undefined;
   const ahead = last && chain?.take(walk, last);
@@ -90,8 +72,11 @@ export async function cutOnDevice(
   const warm = tried !== undefined && tried.traceShare >= ENOUGH_TRACE;
   // Nothing to start from, or not even the renewed basis is enough: a new one.
   const pass = warm ? tried : await coldPass(tally, walk, settings, tables);
-  if (!pass || pass.tree.overflow) return undefined;
-  if (solver === "auto" && pass.traceShare < ENOUGH_TRACE) return undefined;
+  if (!pass) return undefined;
+  if (solver === "auto" && pass.traceShare < ENOUGH_TRACE) {
+    return await cutExactlyOnDevice(walk, settings, last, pass.traceShare);
+  }
+  if (!isWhole(pass.tree, settings.maxSegments)) return undefined;
   const { tree, traceShare, basis } = pass;
   const { root, places } = branchesFrom(tree, last?.tree);
   const cuts = cutsOf(root);
@@ -104,6 +89,11 @@ export async function cutOnDevice(
     vectorImages(tree, cuts.map(({ branch }) => places.get(branch)!)),
   );
   tally.applications += 2 * settings.steps * (tree.leaves + cuts.length);
+  const weak = certificates.cuts.filter(({ residual }) => residual > COLD_RESIDUAL).length;
+  if (!last?.basis && weak > 0 && settings.steps === 1) {
+    const refined = await refine(tally, walk, settings, last, pass, root, weak);
+    if (refined) return refined;
+  }
   const diagonal = loopsOf(tree);
   const { residual, recertified } = await confirmTree(
     {
@@ -120,30 +110,60 @@ export async function cutOnDevice(
     certificates,
   );
   const labels = labelNodes(root, walk.n);
-  const shape = flatten(root);
-  const state: CutState = { basis: pass.next, tree: hold(root, labels), age };
-  if (first && warm && recertified === 0) chain?.kept(first, state);
-  return {
-    segmentation: {
-      ...shape,
-      labels,
-      scores: leafScores(tree, labels, shape.segments) ??
-        await walkScores(tally, settings.steps, labels, shape.segments),
-      stats: {
-        solver: "factor",
-        warm: last !== undefined,
-        rank: basis.length / walk.n,
-        traceShare,
-        operatorApplications: tally.applications,
-        residual,
-        recertified,
-        power: "apply",
-        matrixProducts: 0,
-      },
+  const leaves = leavesOf(root).length;
+  const scores = leafScores(tree, labels, leaves) ??
+    await walkScores(tally, settings.steps, labels, leaves);
+  const cut = deviceCut(tree, root, {
+    scores,
+    stats: {
+      solver: "factor",
+      rank: basis.length / walk.n,
+      traceShare,
+      operatorApplications: tally.applications,
+      residual,
+      recertified,
     },
-    state,
-    times: tree.times,
-  };
+    basis: pass.next,
+    last,
+  });
+  if (first && warm && recertified === 0) chain?.kept(first, cut.state);
+  return cut;
+}
+
+/**
+ * A cold frame's tree by exact products, which start from what the factor found.
+ *
+ * @param weak cuts whose vectors the factor has not well enough.
+ * @returns nothing where the host has to improve them.
+ */
+async function refine(
+  tally: Tally,
+  walk: WebGpuWalk,
+  settings: CutSettings,
+  last: CutState | undefined,
+  { basis, next, traceShare }: Outcome,
+  found: Branch,
+  weak: number,
+): Promise<DeviceCut | undefined> {
+  const { n } = walk;
+  // What the factor found is no history that a threshold should heed.
+  const cut = last
+    ? await exactTreeOnDevice(walk, settings, last.tree)
+    : await exactTreeOnDevice(walk, settings, hold(found, labelNodes(found, n)), 0);
+  if (!cut) return undefined;
+  const { root, tree, residual, applications } = cut;
+  return deviceCut(tree, root, {
+    stats: {
+      solver: "factor",
+      rank: basis.length / n,
+      traceShare,
+      operatorApplications: tally.applications + applications,
+      residual,
+      recertified: weak,
+    },
+    basis: next,
+    last,
+  });
 }
 
 /**
@@ -200,68 +220,8 @@ async function hostPass(
   return pass;
 }
 
-/** The last tree as tables; nothing where it is too large for the device. */
-export function heldTables({ labels, nodes }: HeldTree): HeldTables | undefined {
-  const ranges = nodes.map(({ leaves }) => ({ low: leaves[0]!, high: leaves[leaves.length - 1]! + 1 }));
-  if (ranges[0]!.high > MAX_HELD_LEAVES) return undefined;
-  const depths = ranges.map((own, i) =>
-    ranges.filter((other, j) => j !== i && other.low <= own.low && other.high >= own.high).length
-  );
-  const n = labels.length;
-  const rows = Math.max(...depths) + 1;
-  if (rows > MAX_DEPTH * 2) return undefined;
-  const table = new Uint32Array(nodes.length * 8);
-  const values = new Float32Array(rows * n);
-  nodes.forEach(({ size, split, vector }, i) => {
-    const { low, high } = ranges[i]!;
-    table.set([low, high, size, Number(split), depths[i]!], i * 8);
-    for (let node = 0; node < n; node++) {
-      if (labels[node]! >= low && labels[node]! < high) values[depths[i]! * n + node] = vector[node]!;
-    }
-  });
-  return { nodes: table, count: nodes.length, labels: Uint32Array.from(labels), values };
-}
-
-/** The device's tree as branches. */
-function branchesFrom(
-  tree: DeviceTree,
-  held: HeldTree | undefined,
-): { root: Branch; places: Map<Branch, number> } {
-  const branches = tree.nodes.map((node): Branch => {
-    const proposal = proposalOf(tree, node);
-    return {
-      proposal,
-      cost: proposal.ncut,
-      threshold: node.threshold,
-      held: node.heir >= 0 ? held?.nodes[node.heir] : undefined,
-    };
-  });
-  tree.nodes.forEach(({ child }, i) => {
-    if (child > 0) branches[i]!.parts = [branches[child]!, branches[child + 1]!];
-  });
-  return { root: branches[0]!, places: new Map(branches.map((branch, i) => [branch, i])) };
-}
-
-function proposalOf(tree: DeviceTree, node: DeviceNode): Proposal {
-  const { begin, size, position, depth } = node;
-  const part = (from: number, to: number) => tree.order.slice(begin + from, begin + to).sort();
-  const nodes = part(0, size);
-  const from = depth * tree.order.length;
-  return {
-    nodes,
-    vector: Float32Array.from(nodes, (i) => tree.values[from + i]!),
-    theta: node.theta,
-    residual: node.residual,
-    ncut: node.ncut,
-    splitValue: position > 0 ? node.splitValue : NaN,
-    left: part(0, position),
-    right: part(position, size),
-    total: Math.max(0, (node.weight - node.loops) / 2),
-  };
-}
-
 /** A_ii of each node; where the probes estimate it each node gets its leaf's mean. */
-function loopsOf({ loops, nodes, labels }: DeviceTree): Float32Array<ArrayBuffer> {
+function loopsOf({ loops, nodes, labels }: FactorTree): Float32Array<ArrayBuffer> {
   if (loops) return loops;
   const leaves = nodes.filter(({ child }) => child === 0).sort((a, b) => a.begin - b.begin);
   return Float32Array.from(labels, (leaf) => leaves[leaf]!.loops / leaves[leaf]!.size);
@@ -279,52 +239,4 @@ async function factorOf(
   const rank = basis.length / n;
   const [rows] = await tally.products([{ block: basis, columns: rank, word: forward(steps) }]);
   return { n, rank, rows: rows!, basis, diagonal, traceShare };
-}
-
-/** A·Y with the columns in the order of `cuts`, given as places in the tree. */
-function vectorImages(
-  { nodes, certificate, width, leaves, order }: DeviceTree,
-  cuts: readonly number[],
-): Float32Array<ArrayBuffer> {
-  // The device numbers cuts as their nodes lie in the tree.
-  const numbers = new Map(
-    nodes.flatMap(({ child }, place) => child > 0 ? [place] : []).map((place, i) => [place, i]),
-  );
-  const columns = cuts.map((place) => leaves + numbers.get(place)!);
-  const out = new Float32Array(order.length * columns.length);
-  for (let i = 0; i < order.length; i++) {
-    columns.forEach((column, c) => out[i * columns.length + c] = certificate[i * width + column]!);
-  }
-  return out;
-}
-
-/**
- * score_s(i) = ⟨M_i, Σ_S M⟩ / ‖Σ_S M‖ from the exact A·H.
- *
- * @param labels the leaves in the end, `[N]`.
- * @returns nothing where a failed certificate changed them: they are no sums of the columns.
- */
-function leafScores(
-  { certificate, width, labels: before, leaves: columns }: DeviceTree,
-  labels: Uint16Array,
-  leaves: number,
-): Float32Array<ArrayBuffer> | undefined {
-  const n = labels.length;
-  const joined = new Int32Array(columns).fill(-1);
-  for (let i = 0; i < n; i++) {
-    const leaf = before[i]!;
-    if (joined[leaf]! >= 0 && joined[leaf] !== labels[i]) return undefined;
-    joined[leaf] = labels[i]!;
-  }
-  const scores = new Float32Array(n * leaves);
-  const weights = new Float64Array(leaves);
-  for (let i = 0; i < n; i++) {
-    for (let c = 0; c < columns; c++) scores[i * leaves + joined[c]!]! += certificate[i * width + c]!;
-    weights[labels[i]!]! += scores[i * leaves + labels[i]!]!;
-  }
-  const lengths = weights.map((weight) => Math.sqrt(weight) || 1);
-  for (let i = 0; i < n; i++) {
-    for (let s = 0; s < leaves; s++) scores[i * leaves + s]! /= lengths[s]!;
-  }
-  return scores;
 }

@@ -16,7 +16,7 @@ import { cutWalk } from "../cut_walk.ts";
 import { cheaperPower, expectedVectors, type Power } from "../power.ts";
 import type { PassChain } from "./cut_on_device.ts";
 import type { Pass } from "./pass.ts";
-import { MAX_LEAVES } from "./recursion.ts";
+import { MAX_LEAVES } from "./layout.ts";
 
 /** The pass that left on the device the very tree of a state. */
 const passes = new WeakMap<CutState, Pass>();

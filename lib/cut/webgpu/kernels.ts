@@ -11,11 +11,19 @@ import solveCode from "../../../shaders/basis_solve.wgsl" with { type: "text" };
 import commitCode from "../../../shaders/cut_commit.wgsl" with { type: "text" };
 import decideCode from "../../../shaders/cut_decide.wgsl" with { type: "text" };
 import eigenCode from "../../../shaders/cut_eigen.wgsl" with { type: "text" };
+import exactColumnsCode from "../../../shaders/exact_columns.wgsl" with { type: "text" };
+import exactOpenCode from "../../../shaders/exact_open.wgsl" with { type: "text" };
+import exactRowsCode from "../../../shaders/exact_rows.wgsl" with { type: "text" };
+import exactScalesCode from "../../../shaders/exact_scales.wgsl" with { type: "text" };
+import exactStepCode from "../../../shaders/exact_step.wgsl" with { type: "text" };
+import exactTypesCode from "../../../shaders/exact_types.wgsl" with { type: "text" };
 import gramCode from "../../../shaders/cut_gram.wgsl" with { type: "text" };
 import gramSumCode from "../../../shaders/cut_gram_sum.wgsl" with { type: "text" };
 import heirsCode from "../../../shaders/cut_heirs.wgsl" with { type: "text" };
 import holdCode from "../../../shaders/cut_hold.wgsl" with { type: "text" };
 import leavesCode from "../../../shaders/cut_leaves.wgsl" with { type: "text" };
+import rowsFactorCode from "../../../shaders/cut_rows_factor.wgsl" with { type: "text" };
+import rowsWalkCode from "../../../shaders/cut_rows_walk.wgsl" with { type: "text" };
 import sortCode from "../../../shaders/cut_sort.wgsl" with { type: "text" };
 import sortedSumsCode from "../../../shaders/cut_sorted_sums.wgsl" with { type: "text" };
 import sumsCode from "../../../shaders/cut_sums.wgsl" with { type: "text" };
@@ -23,6 +31,7 @@ import sweepCode from "../../../shaders/cut_sweep.wgsl" with { type: "text" };
 import typesCode from "../../../shaders/cut_types.wgsl" with { type: "text" };
 import valuesCode from "../../../shaders/cut_values.wgsl" with { type: "text" };
 import type { PipelineSource } from "../../walk/webgpu/device.ts";
+import { type Precision, withTypes } from "../../walk/webgpu/kernels.ts";
 
 /** Binding number of each buffer, the same in every kernel of the cut. */
 export const BINDINGS = {
@@ -63,6 +72,11 @@ export const BINDINGS = {
   solution: 35,
   loops: 36,
   keptNodes: 37,
+  scales: 38,
+  iterates: 39,
+  progress: 40,
+  gates: 41,
+  folded: 42,
 } as const;
 
 /** A buffer of the cut. */
@@ -157,7 +171,37 @@ export const sumsKernel = kernel("sums", sumsCode, "tiles", [
   "loops",
 ]);
 
-/** One level of the recursion, in order. */
+/** What the kernels bind that a level over F and one over M have in common. */
+const SORTED_SUMS = ["rows", "tiles", "sorted", "sortedSums"] as const;
+const SWEEP = ["rows", "segments", "tiles", "values", "sorted", "sortedSums", "cuts"] as const;
+
+const sortKernel = kernel("sort", sortCode, "candidates", ["order", "segments", "tiles", "values", "sorted"]);
+
+const decideKernel = kernel("decide", decideCode, "decision", [
+  "segments",
+  "pairs",
+  "values",
+  "sorted",
+  "cuts",
+  "state",
+  "tree",
+  "nextSegments",
+  "nextTiles",
+  "nextGroups",
+  "productGroups",
+  "heldNodes",
+]);
+
+const commitKernel = kernel("commit", commitCode, "tiles", [
+  "order",
+  "segments",
+  "tiles",
+  "values",
+  "sorted",
+  "byDepth",
+]);
+
+/** One level of the recursion over F, in order. */
 export const LEVEL_KERNELS: readonly LevelKernel[] = [
   sumsKernel,
   kernel("gram", blockCode + gramCode, "grams", [
@@ -181,33 +225,88 @@ export const LEVEL_KERNELS: readonly LevelKernel[] = [
     "rotations",
   ]),
   kernel("values", valuesCode, "candidates", ["rows", "order", "tiles", "degrees", "vectors", "values"]),
-  kernel("sort", sortCode, "candidates", ["order", "segments", "tiles", "values", "sorted"]),
-  kernel("sorted sums", sortedSumsCode, "candidates", ["rows", "tiles", "sorted", "sortedSums"]),
-  kernel("sweep", sweepCode, "candidates", [
-    "rows",
-    "segments",
-    "tiles",
-    "values",
-    "sorted",
-    "sortedSums",
-    "cuts",
-  ]),
-  kernel("decide", decideCode, "decision", [
-    "segments",
-    "pairs",
-    "values",
-    "sorted",
-    "cuts",
-    "state",
-    "tree",
-    "nextSegments",
-    "nextTiles",
-    "nextGroups",
-    "productGroups",
-    "heldNodes",
-  ]),
-  kernel("commit", commitCode, "tiles", ["order", "segments", "tiles", "values", "sorted", "byDepth"]),
+  sortKernel,
+  kernel("sorted sums", rowsFactorCode + sortedSumsCode, "candidates", SORTED_SUMS),
+  kernel("sweep", rowsFactorCode + sweepCode, "candidates", SWEEP),
+  decideKernel,
+  commitKernel,
 ];
+
+/** R, and the loops of A. */
+export function scalesKernel(cosine: boolean): Kernel {
+  return plainKernel("exact scales", exactScalesCode, ["loops", "scales"], { cosine: Number(cosine) });
+}
+
+/** Opens a level of exact products. */
+export const openKernel = kernel("exact open", exactTypesCode + exactOpenCode, "tiles", [
+  "order",
+  "segments",
+  "tiles",
+  "krylov",
+  "state",
+  "heldNodes",
+  "heldLabels",
+  "heldValues",
+  "iterates",
+  "progress",
+  "gates",
+]);
+
+/** A round of exact products, in order. */
+export function roundKernels(precision: Precision): Record<"columns" | "rows" | "step", Kernel> {
+  const read = (label: string, code: string, buffers: readonly BufferName[]) =>
+    readingKernel(`exact ${label}`, exactTypesCode + code, precision, buffers);
+  return {
+    columns: read("columns", exactColumnsCode, [
+      "rows",
+      "order",
+      "segments",
+      "scales",
+      "iterates",
+      "progress",
+      "folded",
+    ]),
+    rows: read("rows", exactRowsCode, ["rows", "order", "tiles", "scales", "iterates", "progress", "folded"]),
+    step: plainKernel("exact step", exactTypesCode + exactStepCode, [
+      "order",
+      "segments",
+      "krylov",
+      "pairs",
+      "values",
+      "state",
+      "loops",
+      "iterates",
+      "progress",
+      "gates",
+    ]),
+  };
+}
+
+/** A level of exact products once its vectors are there, in order. */
+export function exactLevelKernels(precision: Precision): readonly LevelKernel[] {
+  const read = (label: string, code: string, buffers: readonly BufferName[]): LevelKernel => ({
+    ...readingKernel(`walk ${label}`, rowsWalkCode + code, precision, [...buffers, "scales"]),
+    groups: "candidates",
+  });
+  return [
+    sortKernel,
+    read("sorted sums", sortedSumsCode, SORTED_SUMS),
+    read("sweep", sweepCode, SWEEP),
+    decideKernel,
+    commitKernel,
+  ];
+}
+
+/** A kernel that reads M as it is stored. */
+function readingKernel(
+  label: string,
+  code: string,
+  precision: Precision,
+  buffers: readonly BufferName[],
+): Kernel {
+  const { source } = plainKernel(`${label} ${precision}`, code, buffers);
+  return { source: { ...source, code: withTypes(source.code, { Left: precision }) }, buffers };
+}
 
 /** Labels, and the block of the certificate; `width` is the block's row length. */
 export function leavesKernel(width: number): Kernel {
@@ -215,8 +314,8 @@ export function leavesKernel(width: number): Kernel {
   return plainKernel("leaves", leavesCode, buffers, { width });
 }
 
-/** Every pipeline of the cut; tests compile them all. */
-export function cutSources(width: number): PipelineSource[] {
+/** Every pipeline of the cut, over M in one precision; tests compile them all. */
+export function cutSources(width: number, precision: Precision): PipelineSource[] {
   const renewal = [false, true].flatMap(renewalKernels).map((step) => step.kernel);
   const kernels = [
     checkKernel,
@@ -225,6 +324,10 @@ export function cutSources(width: number): PipelineSource[] {
     ...LEVEL_KERNELS,
     leavesKernel(width),
     holdKernel,
+    ...[false, true].map(scalesKernel),
+    openKernel,
+    ...Object.values(roundKernels(precision)),
+    ...exactLevelKernels(precision),
   ];
   return kernels.map((k) => k.source);
 }

@@ -7,17 +7,10 @@
 import { takeColumns } from "../../walk/block.ts";
 import type { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
 import type { CutSettings } from "../cut_frame.ts";
-import {
-  type DeviceTree,
-  type HeldBuffers,
-  type HeldTables,
-  MAX_LEAVES,
-  type Recursion,
-  type RecursionStart,
-  releaseHeld,
-  type ResidentBasis,
-  submitRecursion,
-} from "./recursion.ts";
+import type { ResidentBasis } from "./basis_steps.ts";
+import { type HeldBuffers, type HeldTables, releaseHeld } from "./held_buffers.ts";
+import { recursionSettings } from "./level_buffers.ts";
+import { type FactorTree, type Recursion, type RecursionStart, submitRecursion } from "./recursion.ts";
 import {
   basisLike,
   isUnsettled,
@@ -29,7 +22,7 @@ import {
 
 /** How a pass came out. */
 export interface Outcome {
-  readonly tree: DeviceTree;
+  readonly tree: FactorTree;
   readonly traceShare: number;
   /** The basis it ended with. */
   readonly basis: Float32Array<ArrayBuffer>;
@@ -60,15 +53,8 @@ export class Pass {
     private readonly onDevice: ResidentBasis,
     start: RecursionStart & { readonly renew?: boolean },
   ) {
-    const { maxSegments, minPart, stop, steps, thresholds = 0 } = settings;
-    const maxLeaves = maxSegments > 0 ? Math.min(maxSegments, MAX_LEAVES) : MAX_LEAVES;
     const { renew = false } = start;
-    this.#recursion = submitRecursion(
-      walk,
-      onDevice,
-      { steps, stop, maxLeaves, minPart, thresholds, renew },
-      start,
-    );
+    this.#recursion = submitRecursion(walk, onDevice, { ...recursionSettings(settings), renew }, start);
     this.#held = this.#recursion.held;
   }
 
@@ -121,7 +107,7 @@ export class Pass {
     const tree = await this.#recursion.tree();
     let basis = before;
     if (tree.renewed) {
-      basis = takeColumns(tree.renewed, walk.n, onDevice.width, 0, onDevice.rank);
+      basis = takeColumns(tree.basis, walk.n, onDevice.width, 0, onDevice.rank);
       keepBasis(walk.gpu, basis, onDevice);
     }
     return this.#judged(tree, { basis, next: basis }, 1);
@@ -132,25 +118,22 @@ export class Pass {
     const { walk: { gpu, n }, onDevice } = this;
     try {
       const tree = await this.#recursion.tree();
-      const { basis: block, gram } = tree.sketch!;
-      const basis = takeColumns(block, n, onDevice.width, 0, onDevice.rank);
+      const basis = takeColumns(tree.basis, n, onDevice.width, 0, onDevice.rank);
       const trace = tree.nodes[0]!.loops;
-      return this.#judged(tree, { basis, next: principal(basis, n, onDevice, gram, trace) }, 4);
+      return this.#judged(tree, { basis, next: principal(basis, n, onDevice, tree.gram, trace) }, 4);
     } finally {
       gpu.pool.release(onDevice.buffer);
     }
   }
 
   /** @param words products with M of the basis's columns, beside those of a renewal. */
-  #judged(tree: DeviceTree, bases: Pick<Outcome, "basis" | "next">, words: number): Outcome {
-    const { settings: { steps, maxSegments }, onDevice } = this;
+  #judged(tree: FactorTree, bases: Pick<Outcome, "basis" | "next">, words: number): Outcome {
+    const { settings: { steps }, onDevice } = this;
     const columns = onDevice.rank + onDevice.probes;
-    // Leaves that ran out are no lack where the caller bounds them.
-    const bounded = maxSegments > 0 && maxSegments <= MAX_LEAVES && tree.leaves === maxSegments;
     const root = tree.nodes[0]!;
     return {
       ...bases,
-      tree: { ...tree, overflow: tree.overflow && !bounded },
+      tree,
       traceShare: root.held / root.loops,
       applications: steps * columns * (words + (tree.renewed ? 2 : 0)),
     };

@@ -11,7 +11,8 @@ import type { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
 import { combine, deflate, orthonormalise } from "../blocks.ts";
 import { columnsFor, PROBES } from "../factor.ts";
 import { symmetricEigen } from "../small_eigen.ts";
-import { largestRank, type ResidentBasis } from "./recursion.ts";
+import type { ResidentBasis } from "./basis_steps.ts";
+import { largestRank } from "./recursion.ts";
 
 /** The basis that a device holds, and the array that it equals. */
 const resident = new WeakMap<Gpu, { from: Float32Array; basis: ResidentBasis }>();

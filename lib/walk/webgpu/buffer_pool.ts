@@ -22,7 +22,8 @@ const CAPS: Readonly<Record<BufferKind, number>> = {
 const USAGES: Readonly<Record<BufferKind, number>> = {
   matrix: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
   block: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
-  indirect: GPUBufferUsage.INDIRECT | GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST,
+  indirect: GPUBufferUsage.INDIRECT | GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC |
+    GPUBufferUsage.COPY_DST,
   uniform: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
   stage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
 };

@@ -25,7 +25,7 @@ export const BLOCK_ALIGNMENT = 32;
 export const NARROW = 4;
 
 /** Puts type aliases before a kernel, with `enable f16` where one needs it. */
-function withTypes(code: string, types: Readonly<Record<string, Precision>>): string {
+export function withTypes(code: string, types: Readonly<Record<string, Precision>>): string {
   const enable = Object.values(types).includes("f16") ? "enable f16;\n" : "";
   const aliases = Object.entries(types).map(([name, type]) => `alias ${name} = ${type};\n`);
   return enable + aliases.join("") + code;

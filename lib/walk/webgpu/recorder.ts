@@ -101,6 +101,18 @@ function timesOf(stages: readonly string[], stamps: BigUint64Array): StageTime[]
   }));
 }
 
+/** Buffers of group 0 by binding number. */
+type Bindings = Readonly<Record<number, GPUBuffer | GPUBufferBinding>>;
+
+/** Workgroups along x, y and z. */
+type Workgroups = readonly [number, number?, number?];
+
+/** A kernel with its bindings. */
+export interface Bound {
+  readonly pipeline: GPUComputePipeline;
+  readonly group: GPUBindGroup;
+}
+
 /** Records commands for one submission. */
 export class Recorder {
   readonly #gpu: Gpu;
@@ -160,25 +172,39 @@ export class Recorder {
   }
 
   /** One dispatch; `bindings` are those of group 0, by binding number. */
-  dispatch(
-    pipeline: GPUComputePipeline,
-    bindings: Readonly<Record<number, GPUBuffer | GPUBufferBinding>>,
-    groups: readonly [number, number?, number?],
-  ): void {
-    const pass = this.#bind(pipeline, bindings);
-    pass.dispatchWorkgroups(groups[0], groups[1] ?? 1, groups[2] ?? 1);
-    this.#gpu.counters.dispatches++;
+  dispatch(pipeline: GPUComputePipeline, bindings: Bindings, groups: Workgroups): void {
+    this.run(this.bind(pipeline, bindings), groups);
   }
 
   /** One dispatch whose number of workgroups lies in a buffer. */
   dispatchIndirect(
     pipeline: GPUComputePipeline,
-    bindings: Readonly<Record<number, GPUBuffer | GPUBufferBinding>>,
+    bindings: Bindings,
     indirect: GPUBuffer,
     offset: number,
   ): void {
-    const pass = this.#bind(pipeline, bindings);
-    pass.dispatchWorkgroupsIndirect(indirect, offset);
+    this.runIndirect(this.bind(pipeline, bindings), indirect, offset);
+  }
+
+  /** A kernel with its bindings, for one that is dispatched many times. */
+  bind(pipeline: GPUComputePipeline, bindings: Bindings): Bound {
+    const entries = Object.entries(bindings).map(([binding, resource]) => ({
+      binding: Number(binding),
+      resource: resource instanceof GPUBuffer ? { buffer: resource } : resource,
+    }));
+    const layout = pipeline.getBindGroupLayout(0);
+    return { pipeline, group: this.#gpu.device.createBindGroup({ label: pipeline.label, layout, entries }) };
+  }
+
+  /** As {@linkcode Recorder.dispatch}. */
+  run(bound: Bound, groups: Workgroups): void {
+    this.#passWith(bound).dispatchWorkgroups(groups[0], groups[1] ?? 1, groups[2] ?? 1);
+    this.#gpu.counters.dispatches++;
+  }
+
+  /** As {@linkcode Recorder.dispatchIndirect}. */
+  runIndirect(bound: Bound, indirect: GPUBuffer, offset: number): void {
+    this.#passWith(bound).dispatchWorkgroupsIndirect(indirect, offset);
     this.#gpu.counters.dispatches++;
   }
 
@@ -236,19 +262,7 @@ export class Recorder {
     return new Submitted(gpu, this.#label, stage, ranges, timing ? this.#stages : []);
   }
 
-  #bind(
-    pipeline: GPUComputePipeline,
-    bindings: Readonly<Record<number, GPUBuffer | GPUBufferBinding>>,
-  ): GPUComputePassEncoder {
-    const entries = Object.entries(bindings).map(([binding, resource]) => ({
-      binding: Number(binding),
-      resource: resource instanceof GPUBuffer ? { buffer: resource } : resource,
-    }));
-    const group = this.#gpu.device.createBindGroup({
-      label: pipeline.label,
-      layout: pipeline.getBindGroupLayout(0),
-      entries,
-    });
+  #passWith({ pipeline, group }: Bound): GPUComputePassEncoder {
     this.#pass ??= this.#beginPass();
     this.#pass.setPipeline(pipeline);
     this.#pass.setBindGroup(0, group);

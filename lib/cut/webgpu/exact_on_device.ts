@@ -1,0 +1,104 @@
+/**
+ * A frame's cut on the GPU by exact products with M, read back once.
+ *
+ * @module
+ */
+import type { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
+import type { CutSettings, CutState } from "../cut_frame.ts";
+import { COLD_RESIDUAL } from "../confirm.ts";
+import { type Branch, cutsOf } from "../grow.ts";
+import type { HeldTree } from "../held_tree.ts";
+import { formingProducts } from "../power.ts";
+import { needsCuts } from "../stop.ts";
+import { branchesFrom, type DeviceCut, deviceCut } from "./branches.ts";
+import { isWhole } from "./device_tree.ts";
+import { type ExactTree, fitsExactly, submitExactRecursion } from "./exact_recursion.ts";
+import { heldTables } from "./held_buffers.ts";
+import { MAX_LEAVES } from "./layout.ts";
+import { recursionSettings } from "./level_buffers.ts";
+
+/** Eigenvalue below which sums in f32 leave a residual above {@linkcode COLD_RESIDUAL}, which is relative to it. */
+const TOLD_THETA = 0.02;
+
+/** A frame's tree by exact products. */
+interface ExactCut {
+  readonly root: Branch;
+  readonly tree: ExactTree;
+  /** Largest residual among its cuts. */
+  readonly residual: number;
+  /** Products of an N×N by an N×1. */
+  readonly applications: number;
+}
+
+/**
+ * The tree of M itself by exact products.
+ *
+ * @param held where its vectors start, and the history of its segments.
+ * @param hysteresis how far that history moves thresholds; default as in a stream.
+ * @returns nothing where the host has to cut: what is asked for is the random walk's vector or a minimum
+ *   cut; M does not fit one binding; a node has no weight at all; the tree wants more than 64 leaves or
+ *   16 levels; or a vector did not come out well enough.
+ */
+export async function exactTreeOnDevice(
+  m: WebGpuWalk,
+  settings: CutSettings,
+  held: HeldTree | undefined,
+  hysteresis?: number,
+): Promise<ExactCut | undefined> {
+  const { adjacency = "dot", stop, maxSegments } = settings;
+  if (adjacency === "walk" || needsCuts(stop) || !fitsExactly(m)) return undefined;
+  const tables = held && heldTables(held);
+  // Where the last frame was too much, so is this one.
+  if (held && (!tables || held.nodes[0]!.leaves.length > MAX_LEAVES)) return undefined;
+  const tree = await submitExactRecursion(m, {
+    ...recursionSettings({ ...settings, steps: 1 }),
+    ...(hysteresis === undefined ? {} : { hysteresis }),
+    cosine: adjacency === "cosine",
+  }, tables).tree();
+  if (!isWhole(tree, maxSegments)) return undefined;
+  const { root } = branchesFrom(tree, held);
+  const proposals = cutsOf(root).map(({ branch }) => branch.proposal);
+  const residual = proposals.reduce((most, proposal) => Math.max(most, proposal.residual), 0);
+  if (residual > COLD_RESIDUAL || proposals.some(({ theta }) => theta < TOLD_THETA)) return undefined;
+  // Two for each leaf's scores.
+  return { root, tree, residual, applications: Math.ceil(tree.products) + 2 * tree.leaves };
+}
+
+/**
+ * Cuts one frame by exact products; P^k is formed on the device where k > 1.
+ *
+ * @param traceShare share of tr A that a factor held which was too small.
+ * @returns nothing where the host has to cut: P^k is to be applied and not formed, or as
+ *   {@linkcode exactTreeOnDevice} says.
+ */
+export async function cutExactlyOnDevice(
+  walk: WebGpuWalk,
+  settings: CutSettings,
+  last: CutState | undefined,
+  traceShare = 0,
+): Promise<DeviceCut | undefined> {
+  const { steps, power = "form", stop } = settings;
+  if (power === "apply" && steps > 1) return undefined;
+  const formed = steps > 1 ? await walk.power(steps) : undefined;
+  try {
+    const cut = await exactTreeOnDevice(formed ?? walk, settings, last?.tree);
+    if (!cut) return undefined;
+    const { root, tree, residual, applications } = cut;
+    return deviceCut(tree, root, {
+      stats: {
+        solver: "operator",
+        rank: 0,
+        traceShare,
+        operatorApplications: applications,
+        residual,
+        recertified: 0,
+        power,
+        matrixProducts: formingProducts(steps),
+      },
+      stop,
+      last,
+    });
+  } finally {
+    formed?.release();
+  }
+}

@@ -1,0 +1,149 @@
+/**
+ * The whole recursion of a frame on the GPU by exact products with M itself, level by level.
+ *
+ * Each level iterates all its segments together, a product for all of them, in a fixed number of
+ * rounds; once every segment has its vector, what is left of them are dispatches of no workgroups. One
+ * readback at the end, whatever the depth.
+ *
+ * @module
+ */
+import { Recorder, type Submitted } from "../../walk/webgpu/recorder.ts";
+import type { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
+import { type DeviceTree, readTree, recordTreeReads } from "./device_tree.ts";
+import type { HeldTables } from "./held_buffers.ts";
+import {
+  exactLevelKernels,
+  heirsKernel,
+  type Kernel,
+  type LevelKernel,
+  openKernel,
+  roundKernels,
+  scalesKernel,
+} from "./kernels.ts";
+import { MAX_DEPTH, MAX_LEAVES, tilesOf } from "./layout.ts";
+import {
+  allocate,
+  bindingsOf,
+  levelBuffers,
+  type LevelPlan,
+  levelSettings,
+  type RecursionSettings,
+  slotOf,
+} from "./level_buffers.ts";
+import { recordCertificate } from "./recursion.ts";
+
+/** Directions of a segment's Krylov space, as in `exact_types.wgsl`. */
+const STEPS = 48;
+
+/** Rounds of a level at most: the degrees, the directions, and the vector found. */
+function roundsOf(n: number): number {
+  return 1 + Math.min(n - 1, STEPS) + 1;
+}
+
+/** Levels of a tree of so many leaves at most. */
+function levelsOf(maxLeaves: number): number {
+  return Math.min(MAX_DEPTH, maxLeaves);
+}
+
+/** Words of the struct `Progress`. */
+const PROGRESS_WORDS = 6 + 2 * STEPS;
+
+/** Where the workgroups of a round's second product lie. */
+const ROWS_OFFSET = 12;
+
+/** Words of the struct `Gates`, and the place of the products' sum in it. */
+const GATES_WORDS = 8;
+const MULTIPLIED_OFFSET = 28;
+
+/** A frame's recursion by exact products, read back. */
+export interface ExactTree extends DeviceTree {
+  /** Products of an N×N by an N×1 that the iterations took, two a segment and direction, by its share of N. */
+  readonly products: number;
+}
+
+/** Whether the device binds what a recursion by exact products needs: M in one piece. */
+export function fitsExactly({ matrix }: WebGpuWalk): boolean {
+  return matrix.bands.length === 1;
+}
+
+/** Gives the recursion to the device: one submission. `walk` is M itself, `settings.steps` 1. */
+export function submitExactRecursion(
+  walk: WebGpuWalk,
+  settings: RecursionSettings & { readonly cosine: boolean },
+  held: HeldTables | undefined,
+): { tree(): Promise<ExactTree> } {
+  const { gpu, n, matrix: { size, bands, precision } } = walk;
+  const plan: LevelPlan = {
+    walk,
+    shape: { rank: size, width: size, probes: 0, candidates: 1 },
+    settings,
+    held,
+  };
+  const recorder = new Recorder(gpu, "exact cut");
+  const buffers = allocate(recorder, plan, {
+    krylov: (STEPS + 1) * n,
+    sortedSums: tilesOf(n) * size,
+    scales: n,
+    iterates: 3 * n,
+    progress: MAX_LEAVES * PROGRESS_WORDS,
+    gates: GATES_WORDS,
+    folded: MAX_LEAVES * size,
+  });
+  const shared = { ...buffers.shared, rows: bands[0]!.buffer };
+  recorder.clear(shared.gates);
+  recorder.stage("rows");
+  walk.matrix.recordRowSquares(recorder, shared.loops);
+  const whole = recorder.uniform(levelSettings(plan, 0));
+  const scales = scalesKernel(settings.cosine);
+  recorder.dispatch(gpu.pipeline(scales.source), bindingsOf(scales, whole, shared), [Math.ceil(n / 256)]);
+  recorder.stage("recursion");
+  const { columns, rows, step } = roundKernels(precision);
+  const rounds = [0, 1].map((parity) => {
+    const level = { ...shared, ...levelBuffers(buffers, parity) };
+    const bound = (kernel: Kernel) =>
+      recorder.bind(gpu.pipeline(kernel.source), bindingsOf(kernel, whole, level));
+    return { columns: bound(columns), rows: bound(rows), step: bound(step) };
+  });
+  for (let depth = 0; depth < levelsOf(settings.maxLeaves); depth++) {
+    const uniform = recorder.uniform(levelSettings(plan, depth));
+    const level = { ...shared, ...levelBuffers(buffers, depth % 2) };
+    const dispatch = (kernel: LevelKernel) =>
+      recorder.dispatchIndirect(
+        gpu.pipeline(kernel.source),
+        bindingsOf(kernel, uniform, level),
+        buffers.groups[depth % 2]!,
+        slotOf(depth, kernel.groups),
+      );
+    if (held) dispatch(heirsKernel);
+    dispatch(openKernel);
+    const round = rounds[depth % 2]!;
+    for (let i = 0; i < roundsOf(n); i++) {
+      recorder.runIndirect(round.columns, shared.gates, 0);
+      recorder.runIndirect(round.rows, shared.gates, ROWS_OFFSET);
+      recorder.runIndirect(round.step, buffers.groups[depth % 2]!, slotOf(depth, "segments"));
+    }
+    for (const kernel of exactLevelKernels(precision)) dispatch(kernel);
+  }
+  recorder.stage("scores");
+  const certificate = recordCertificate(recorder, plan, shared);
+  recordTreeReads(recorder, shared, certificate, n);
+  recorder.read(shared.gates, MULTIPLIED_OFFSET, 4);
+  const submitted = recorder.submit();
+  return { tree: () => readExactTree(submitted, n) };
+}
+
+/**
+ * Dispatches of a frame that is cut exactly, which depend on neither the picture nor the depth of its tree.
+ *
+ * @param maxLeaves at most {@linkcode MAX_LEAVES}.
+ */
+export function exactDispatchesOf(n: number, maxLeaves: number, warm: boolean): number {
+  const level = Number(warm) + 1 + 3 * roundsOf(n) + exactLevelKernels("f32").length;
+  // The squares of the rows and their scales; the leaves and A·H.
+  return 2 + levelsOf(maxLeaves) * level + 1 + 2;
+}
+
+async function readExactTree(submitted: Submitted, n: number): Promise<ExactTree> {
+  const { tree, rest: [multiplied] } = await readTree(submitted);
+  return { ...tree, products: 2 * new Uint32Array(multiplied!)[0]! / n };
+}
