@@ -10,15 +10,15 @@ import { takeColumns } from "../../walk/block.ts";
 import { forward, Tally } from "../../walk/tally.ts";
 import type { Walk } from "../../walk/walk.ts";
 import { BLOCK_ALIGNMENT } from "../../walk/webgpu/kernels.ts";
-import type { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
+import { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
 import { judge } from "../certify.ts";
-import { type CutSettings, type CutState, hold, needsExact, walkScores } from "../cut_frame.ts";
+import { type CutSettings, type CutState, needsExact, walkScores } from "../cut_frame.ts";
 import { COLD_RESIDUAL, confirmTree, WARM_RESIDUAL } from "../confirm.ts";
 import { ENOUGH_TRACE, type Factor, PROBES, sketchFactor } from "../factor.ts";
-import { type Branch, cutsOf, labelNodes, leavesOf } from "../grow.ts";
+import { cutsOf, labelNodes, leavesOf } from "../grow.ts";
 import { branchesFrom, type DeviceCut, deviceCut, leafScores, vectorImages } from "./branches.ts";
 import { isWhole } from "./device_tree.ts";
-import { cutExactlyOnDevice, exactTreeOnDevice } from "./exact_on_device.ts";
+import { cutExactlyOnDevice, type ExactCut, exactCutOf, exactTreeOnDevice } from "./exact_on_device.ts";
 import { type HeldTables, heldTables } from "./held_buffers.ts";
 import { type Outcome, Pass } from "./pass.ts";
 import { type FactorTree, largestRank } from "./recursion.ts";
@@ -44,10 +44,10 @@ export interface PassChain {
 /**
  * Cuts one frame on the GPU; takes the place of `cutFrame` where it can.
  *
- * It reads back once, warm or cold, whatever the depth of the tree, and again only where a certificate
- * fails: then exact products take the segment over; or where a cold basis is too small.
- * @returns nothing where `cutFrame` has to cut: the settings ask for exact products, the factor holds
- *   too little of the trace, or the tree wants more than 64 leaves, 16 levels or a rank that the device cannot hold.
+ * It reads back once, warm or cold, whatever the depth of the tree, by the factor or by exact products, and
+ * again only where a certificate fails within a stream, or a cold basis is too small: then exact products take over.
+ * @returns nothing where `cutFrame` has to cut: the settings ask for what `cutExactlyOnDevice` leaves to the
+ *   host, or the tree wants more than 64 leaves, 16 levels or a rank that the device cannot hold.
  */
 export async function cutOnDevice(
   walk: WebGpuWalk,
@@ -73,95 +73,103 @@ export async function cutOnDevice(
   // Nothing to start from, or not even the renewed basis is enough: a new one.
   const pass = warm ? tried : await coldPass(tally, walk, settings, tables);
   if (!pass) return undefined;
-  if (solver === "auto" && pass.traceShare < ENOUGH_TRACE) {
-    return await cutExactlyOnDevice(walk, settings, last, pass.traceShare);
+  const { tree, traceShare } = pass;
+  tally.applications += 2 * settings.steps * (2 * tree.leaves - 1);
+  const refined = tree.refined && exactCutOf(tree.refined, settings, undefined);
+  if (refined) return refinedCut(tally, settings, last, pass, refined, tree.weak);
+  if (solver === "auto" && traceShare < ENOUGH_TRACE) {
+    return await cutExactlyOnDevice(walk, settings, last, traceShare);
   }
-  if (!isWhole(pass.tree, settings.maxSegments)) return undefined;
-  const { tree, traceShare, basis } = pass;
+  if (!isWhole(tree, settings.maxSegments)) return undefined;
+  const cut = await certifiedCut(tally, settings, last, pass);
+  if (first && warm && cut.segmentation.stats.recertified === 0) chain?.kept(first, cut.state);
+  return cut;
+}
+
+/** A frame's cut from the tree of a pass, held against its certificate; what fails is cut by exact products. */
+async function certifiedCut(
+  tally: Tally,
+  settings: CutSettings,
+  last: CutState | undefined,
+  pass: Outcome,
+): Promise<DeviceCut> {
+  const { tree, traceShare, basis, next } = pass;
+  const { steps } = settings;
+  const { n } = tally.walk;
   const { root, places } = branchesFrom(tree, last?.tree);
   const cuts = cutsOf(root);
+  const diagonal = loopsOf(tree);
   const certificates = judge(
     cuts,
-    labelNodes(root, walk.n),
+    labelNodes(root, n),
     tree.leaves,
-    loopsOf(tree),
-    takeColumns(tree.certificate, walk.n, tree.width, 0, tree.leaves),
+    diagonal,
+    takeColumns(tree.certificate, n, tree.width, 0, tree.leaves),
     vectorImages(tree, cuts.map(({ branch }) => places.get(branch)!)),
   );
-  tally.applications += 2 * settings.steps * (tree.leaves + cuts.length);
-  const weak = certificates.cuts.filter(({ residual }) => residual > COLD_RESIDUAL).length;
-  if (!last?.basis && weak > 0 && settings.steps === 1) {
-    const refined = await refine(tally, walk, settings, last, pass, root, weak);
-    if (refined) return refined;
+  const tolerance = last?.basis ? WARM_RESIDUAL : COLD_RESIDUAL;
+  const weak = certificates.cuts.filter(({ residual }) => residual > tolerance).length;
+  // At k = 1 the pass of a cold frame has tried this already.
+  if (weak > 0 && steps === 1 && last && tally.walk instanceof WebGpuWalk) {
+    const exact = await exactTreeOnDevice(tally.walk, settings, last.tree);
+    if (exact) return refinedCut(tally, settings, last, pass, exact, weak);
   }
-  const diagonal = loopsOf(tree);
   const { residual, recertified } = await confirmTree(
     {
       tally,
-      steps: settings.steps,
+      steps,
       settings,
       held: last?.tree,
       diagonal,
-      factor: () => factorOf(tally, settings.steps, basis, diagonal, traceShare),
-      tolerance: last?.basis ? WARM_RESIDUAL : COLD_RESIDUAL,
+      factor: () => factorOf(tally, steps, basis, diagonal, traceShare),
+      tolerance,
       traceShare,
     },
     root,
     certificates,
   );
-  const labels = labelNodes(root, walk.n);
+  const labels = labelNodes(root, n);
   const leaves = leavesOf(root).length;
-  const scores = leafScores(tree, labels, leaves) ??
-    await walkScores(tally, settings.steps, labels, leaves);
-  const cut = deviceCut(tree, root, {
+  const scores = leafScores(tree, labels, leaves) ?? await walkScores(tally, steps, labels, leaves);
+  return deviceCut(tree, root, {
     scores,
     stats: {
       solver: "factor",
-      rank: basis.length / walk.n,
+      rank: basis.length / n,
       traceShare,
       operatorApplications: tally.applications,
       residual,
       recertified,
     },
-    basis: pass.next,
+    basis: next,
     last,
   });
-  if (first && warm && recertified === 0) chain?.kept(first, cut.state);
-  return cut;
 }
 
 /**
- * A cold frame's tree by exact products, which start from what the factor found.
+ * A frame's cut by exact products, which take the place of those of a pass.
  *
- * @param weak cuts whose vectors the factor has not well enough.
- * @returns nothing where the host has to improve them.
+ * @param recertified cuts of the pass whose vectors fell short.
  */
-async function refine(
+function refinedCut(
   tally: Tally,
-  walk: WebGpuWalk,
   settings: CutSettings,
   last: CutState | undefined,
   { basis, next, traceShare }: Outcome,
-  found: Branch,
-  weak: number,
-): Promise<DeviceCut | undefined> {
-  const { n } = walk;
-  // What the factor found is no history that a threshold should heed.
-  const cut = last
-    ? await exactTreeOnDevice(walk, settings, last.tree)
-    : await exactTreeOnDevice(walk, settings, hold(found, labelNodes(found, n)), 0);
-  if (!cut) return undefined;
-  const { root, tree, residual, applications } = cut;
+  { root, tree, residual, applications }: ExactCut,
+  recertified: number,
+): DeviceCut {
+  const enough = settings.solver === "factor" || traceShare >= ENOUGH_TRACE;
   return deviceCut(tree, root, {
     stats: {
-      solver: "factor",
-      rank: basis.length / n,
+      solver: enough ? "factor" : "operator",
+      rank: enough ? basis.length / tally.walk.n : 0,
       traceShare,
       operatorApplications: tally.applications + applications,
       residual,
-      recertified: weak,
+      recertified: enough ? recertified : 0,
     },
-    basis: next,
+    ...(enough ? { basis: next } : {}),
     last,
   });
 }

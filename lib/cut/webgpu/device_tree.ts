@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Recorder, StageTime, Submitted } from "../../walk/webgpu/recorder.ts";
+import type { Recorder, StageTime } from "../../walk/webgpu/recorder.ts";
 import {
   CERTIFICATE_WIDTH,
   MAX_DEPTH,
@@ -87,10 +87,11 @@ export function recordTreeReads(
   recorder.read(certificate, 0, n * CERTIFICATE_WIDTH * 4);
 }
 
-/** Reads a tree back; `rest` is what was asked for behind {@linkcode recordTreeReads}. */
-export async function readTree(submitted: Submitted): Promise<{ tree: DeviceTree; rest: ArrayBuffer[] }> {
-  const { data, times } = await submitted.read();
-  const [state, tree, order, labels, values, certificate, ...rest] = data;
+/** The tree of what {@linkcode recordTreeReads} asked for; `rest` is what was asked for behind it. */
+export function treeOf(
+  [state, tree, order, labels, values, certificate, ...rest]: readonly ArrayBuffer[],
+  times: readonly StageTime[],
+): { tree: DeviceTree; rest: ArrayBuffer[] } {
   const words = new Uint32Array(state!);
   return {
     tree: {

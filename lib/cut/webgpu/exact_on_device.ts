@@ -21,7 +21,7 @@ import { recursionSettings } from "./level_buffers.ts";
 const TOLD_THETA = 0.02;
 
 /** A frame's tree by exact products. */
-interface ExactCut {
+export interface ExactCut {
   readonly root: Branch;
   readonly tree: ExactTree;
   /** Largest residual among its cuts. */
@@ -34,7 +34,6 @@ interface ExactCut {
  * The tree of M itself by exact products.
  *
  * @param held where its vectors start, and the history of its segments.
- * @param hysteresis how far that history moves thresholds; default as in a stream.
  * @returns nothing where the host has to cut: what is asked for is the random walk's vector or a minimum
  *   cut; M does not fit one binding; a node has no weight at all; the tree wants more than 64 leaves or
  *   16 levels; or a vector did not come out well enough.
@@ -43,18 +42,25 @@ export async function exactTreeOnDevice(
   m: WebGpuWalk,
   settings: CutSettings,
   held: HeldTree | undefined,
-  hysteresis?: number,
 ): Promise<ExactCut | undefined> {
-  const { adjacency = "dot", stop, maxSegments } = settings;
+  const { adjacency = "dot", stop } = settings;
   if (adjacency === "walk" || needsCuts(stop) || !fitsExactly(m)) return undefined;
   const tables = held && heldTables(held);
   // Where the last frame was too much, so is this one.
   if (held && (!tables || held.nodes[0]!.leaves.length > MAX_LEAVES)) return undefined;
   const tree = await submitExactRecursion(m, {
     ...recursionSettings({ ...settings, steps: 1 }),
-    ...(hysteresis === undefined ? {} : { hysteresis }),
     cosine: adjacency === "cosine",
   }, tables).tree();
+  return exactCutOf(tree, settings, held);
+}
+
+/** The cut of a tree that was read back; nothing where it is not whole, or a vector did not come out well enough. */
+export function exactCutOf(
+  tree: ExactTree,
+  { maxSegments }: CutSettings,
+  held: HeldTree | undefined,
+): ExactCut | undefined {
   if (!isWhole(tree, maxSegments)) return undefined;
   const { root } = branchesFrom(tree, held);
   const proposals = cutsOf(root).map(({ branch }) => branch.proposal);

@@ -7,12 +7,15 @@
  *
  * @module
  */
-import { Recorder, type Submitted } from "../../walk/webgpu/recorder.ts";
+import { Recorder, type StageTime } from "../../walk/webgpu/recorder.ts";
 import type { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
-import { type DeviceTree, readTree, recordTreeReads } from "./device_tree.ts";
-import type { HeldTables } from "./held_buffers.ts";
+import { recordCertificate, recordPlain } from "./certificate.ts";
+import { type DeviceTree, recordTreeReads, treeOf } from "./device_tree.ts";
+import type { HeldBuffers, HeldTables } from "./held_buffers.ts";
 import {
+  type BufferName,
   exactLevelKernels,
+  gateKernel,
   heirsKernel,
   type Kernel,
   type LevelKernel,
@@ -24,13 +27,13 @@ import { MAX_DEPTH, MAX_LEAVES, tilesOf } from "./layout.ts";
 import {
   allocate,
   bindingsOf,
+  type LevelBuffers,
   levelBuffers,
   type LevelPlan,
   levelSettings,
   type RecursionSettings,
   slotOf,
 } from "./level_buffers.ts";
-import { recordCertificate } from "./recursion.ts";
 
 /** Directions of a segment's Krylov space, as in `exact_types.wgsl`. */
 const STEPS = 48;
@@ -66,20 +69,45 @@ export function fitsExactly({ matrix }: WebGpuWalk): boolean {
   return matrix.bands.length === 1;
 }
 
+/** What decides, and whether the rows of M count by their directions alone. */
+export type ExactSettings = RecursionSettings & { readonly cosine: boolean };
+
 /** Gives the recursion to the device: one submission. `walk` is M itself, `settings.steps` 1. */
 export function submitExactRecursion(
   walk: WebGpuWalk,
-  settings: RecursionSettings & { readonly cosine: boolean },
+  settings: ExactSettings,
   held: HeldTables | undefined,
 ): { tree(): Promise<ExactTree> } {
-  const { gpu, n, matrix: { size, bands, precision } } = walk;
+  const recorder = new Recorder(walk.gpu, "exact cut");
+  recordExactRecursion(recorder, walk, settings, held);
+  const submitted = recorder.submit();
+  return {
+    tree: async () => {
+      const { data, times } = await submitted.read();
+      return exactTreeOf(data, times, walk.n);
+    },
+  };
+}
+
+/**
+ * Records the recursion, and that its tree is read back.
+ *
+ * @param weak number of cuts that call for it, where it is to run only if there are any.
+ */
+export function recordExactRecursion(
+  recorder: Recorder,
+  walk: WebGpuWalk,
+  settings: ExactSettings,
+  held: HeldTables | HeldBuffers | undefined,
+  weak?: GPUBuffer,
+): void {
+  const { gpu, n, matrix: { size, bands } } = walk;
   const plan: LevelPlan = {
     walk,
     shape: { rank: size, width: size, probes: 0, candidates: 1 },
     settings,
     held,
   };
-  const recorder = new Recorder(gpu, "exact cut");
   const buffers = allocate(recorder, plan, {
     krylov: (STEPS + 1) * n,
     sortedSums: tilesOf(n) * size,
@@ -90,13 +118,31 @@ export function submitExactRecursion(
     folded: MAX_LEAVES * size,
   });
   const shared = { ...buffers.shared, rows: bands[0]!.buffer };
-  recorder.clear(shared.gates);
+  for (const buffer of [shared.gates, shared.productGroups]) recorder.clear(buffer);
   recorder.stage("rows");
   walk.matrix.recordRowSquares(recorder, shared.loops);
   const whole = recorder.uniform(levelSettings(plan, 0));
   const scales = scalesKernel(settings.cosine);
   recorder.dispatch(gpu.pipeline(scales.source), bindingsOf(scales, whole, shared), [Math.ceil(n / 256)]);
-  recorder.stage("recursion");
+  recorder.stage("exact recursion");
+  if (weak) recordPlain(recorder, plan, gateKernel, { nextGroups: buffers.groups[0]!, weak });
+  recordExactLevels(recorder, plan, buffers, shared, whole);
+  recorder.stage("scores");
+  const certificate = recordCertificate(recorder, plan, shared);
+  recordTreeReads(recorder, shared, certificate, n);
+  recorder.read(shared.gates, MULTIPLIED_OFFSET, 4);
+}
+
+/** All levels of the schedule. */
+function recordExactLevels(
+  recorder: Recorder,
+  plan: LevelPlan,
+  buffers: LevelBuffers<never>,
+  shared: Partial<Record<BufferName, GPUBuffer>>,
+  whole: GPUBufferBinding,
+): void {
+  const { walk: { gpu, n, matrix: { precision } }, held, settings: { maxLeaves } } = plan;
+  const gates = shared.gates!;
   const { columns, rows, step } = roundKernels(precision);
   const rounds = [0, 1].map((parity) => {
     const level = { ...shared, ...levelBuffers(buffers, parity) };
@@ -104,38 +150,34 @@ export function submitExactRecursion(
       recorder.bind(gpu.pipeline(kernel.source), bindingsOf(kernel, whole, level));
     return { columns: bound(columns), rows: bound(rows), step: bound(step) };
   });
-  for (let depth = 0; depth < levelsOf(settings.maxLeaves); depth++) {
+  for (let depth = 0; depth < levelsOf(maxLeaves); depth++) {
     const uniform = recorder.uniform(levelSettings(plan, depth));
     const level = { ...shared, ...levelBuffers(buffers, depth % 2) };
+    const groups = buffers.groups[depth % 2]!;
     const dispatch = (kernel: LevelKernel) =>
       recorder.dispatchIndirect(
         gpu.pipeline(kernel.source),
         bindingsOf(kernel, uniform, level),
-        buffers.groups[depth % 2]!,
+        groups,
         slotOf(depth, kernel.groups),
       );
     if (held) dispatch(heirsKernel);
     dispatch(openKernel);
     const round = rounds[depth % 2]!;
     for (let i = 0; i < roundsOf(n); i++) {
-      recorder.runIndirect(round.columns, shared.gates, 0);
-      recorder.runIndirect(round.rows, shared.gates, ROWS_OFFSET);
-      recorder.runIndirect(round.step, buffers.groups[depth % 2]!, slotOf(depth, "segments"));
+      recorder.runIndirect(round.columns, gates, 0);
+      recorder.runIndirect(round.rows, gates, ROWS_OFFSET);
+      recorder.runIndirect(round.step, groups, slotOf(depth, "segments"));
     }
     for (const kernel of exactLevelKernels(precision)) dispatch(kernel);
   }
-  recorder.stage("scores");
-  const certificate = recordCertificate(recorder, plan, shared);
-  recordTreeReads(recorder, shared, certificate, n);
-  recorder.read(shared.gates, MULTIPLIED_OFFSET, 4);
-  const submitted = recorder.submit();
-  return { tree: () => readExactTree(submitted, n) };
 }
 
 /**
- * Dispatches of a frame that is cut exactly, which depend on neither the picture nor the depth of its tree.
+ * Dispatches of a recursion by exact products, which depend on neither the picture nor the depth of its tree.
  *
  * @param maxLeaves at most {@linkcode MAX_LEAVES}.
+ * @param warm whether it starts from a tree.
  */
 export function exactDispatchesOf(n: number, maxLeaves: number, warm: boolean): number {
   const level = Number(warm) + 1 + 3 * roundsOf(n) + exactLevelKernels("f32").length;
@@ -143,7 +185,12 @@ export function exactDispatchesOf(n: number, maxLeaves: number, warm: boolean): 
   return 2 + levelsOf(maxLeaves) * level + 1 + 2;
 }
 
-async function readExactTree(submitted: Submitted, n: number): Promise<ExactTree> {
-  const { tree, rest: [multiplied] } = await readTree(submitted);
+/** The tree of what {@linkcode recordExactRecursion} asked for. */
+export function exactTreeOf(
+  data: readonly ArrayBuffer[],
+  times: readonly StageTime[],
+  n: number,
+): ExactTree {
+  const { tree, rest: [multiplied] } = treeOf(data, times);
   return { ...tree, products: 2 * new Uint32Array(multiplied!)[0]! / n };
 }

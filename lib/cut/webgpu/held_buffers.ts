@@ -4,6 +4,7 @@
  * @module
  */
 import type { Gpu } from "../../walk/webgpu/device.ts";
+import type { Recorder } from "../../walk/webgpu/recorder.ts";
 import type { HeldTree } from "../held_tree.ts";
 import { HELD_WORDS, MAX_DEPTH } from "./layout.ts";
 
@@ -62,12 +63,20 @@ export function isOnHost(held: HeldTables | HeldBuffers): held is HeldTables {
 
 /** Room for the tree that a next frame takes up. */
 export function acquireHeld(gpu: Gpu, n: number): HeldBuffers {
-  const acquire = (words: number, label: string) => gpu.pool.acquire("block", words * 4, `kept ${label}`);
+  return heldIn((words, label) => gpu.pool.acquire("block", words * 4, `kept ${label}`), n);
+}
+
+/** Room for a tree that is taken up within the submission. */
+export function temporaryHeld(recorder: Recorder, n: number): HeldBuffers {
+  return heldIn((words, label) => recorder.temporary(words * 4, `kept ${label}`), n);
+}
+
+function heldIn(room: (words: number, label: string) => GPUBuffer, n: number): HeldBuffers {
   return {
-    nodes: acquire(KEPT * HELD_WORDS, "nodes"),
+    nodes: room(KEPT * HELD_WORDS, "nodes"),
     count: KEPT,
-    labels: acquire(n, "labels"),
-    values: acquire(MAX_DEPTH * n, "vectors"),
+    labels: room(n, "labels"),
+    values: room(MAX_DEPTH * n, "vectors"),
   };
 }
 

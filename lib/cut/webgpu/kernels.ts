@@ -5,6 +5,7 @@
  */
 import blockCode from "../../../shaders/block_types.wgsl" with { type: "text" };
 import checkCode from "../../../shaders/basis_check.wgsl" with { type: "text" };
+import certificateCheckCode from "../../../shaders/certificate_check.wgsl" with { type: "text" };
 import choleskyCode from "../../../shaders/basis_cholesky.wgsl" with { type: "text" };
 import basisGramCode from "../../../shaders/basis_gram.wgsl" with { type: "text" };
 import solveCode from "../../../shaders/basis_solve.wgsl" with { type: "text" };
@@ -12,6 +13,7 @@ import commitCode from "../../../shaders/cut_commit.wgsl" with { type: "text" };
 import decideCode from "../../../shaders/cut_decide.wgsl" with { type: "text" };
 import eigenCode from "../../../shaders/cut_eigen.wgsl" with { type: "text" };
 import exactColumnsCode from "../../../shaders/exact_columns.wgsl" with { type: "text" };
+import exactGateCode from "../../../shaders/exact_gate.wgsl" with { type: "text" };
 import exactOpenCode from "../../../shaders/exact_open.wgsl" with { type: "text" };
 import exactRowsCode from "../../../shaders/exact_rows.wgsl" with { type: "text" };
 import exactScalesCode from "../../../shaders/exact_scales.wgsl" with { type: "text" };
@@ -77,6 +79,7 @@ export const BINDINGS = {
   progress: 40,
   gates: 41,
   folded: 42,
+  weak: 43,
 } as const;
 
 /** A buffer of the cut. */
@@ -232,6 +235,15 @@ export const LEVEL_KERNELS: readonly LevelKernel[] = [
   commitKernel,
 ];
 
+/** Counts the cuts whose certificate has a residual above a tolerance; `width` is the block's row length. */
+export function certificateCheckKernel(width: number, tolerance: number): Kernel {
+  const buffers = ["order", "state", "tree", "byDepth", "block", "keptNodes", "weak"] as const;
+  return plainKernel("certificate check", certificateCheckCode, buffers, { width, tolerance });
+}
+
+/** Closes a recursion by exact products that nothing calls for. */
+export const gateKernel = plainKernel("exact gate", exactGateCode, ["nextGroups", "weak"]);
+
 /** R, and the loops of A. */
 export function scalesKernel(cosine: boolean): Kernel {
   return plainKernel("exact scales", exactScalesCode, ["loops", "scales"], { cosine: Number(cosine) });
@@ -326,6 +338,8 @@ export function cutSources(width: number, precision: Precision): PipelineSource[
     holdKernel,
     ...[false, true].map(scalesKernel),
     openKernel,
+    certificateCheckKernel(width, 1e-4),
+    gateKernel,
     ...Object.values(roundKernels(precision)),
     ...exactLevelKernels(precision),
   ];

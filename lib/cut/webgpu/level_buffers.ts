@@ -213,13 +213,13 @@ function uploadRoot(
   recorder.upload(groups[0]!, first);
 }
 
-/** The bindings of a kernel of the cut. */
+/** The bindings of a kernel of the cut; `uniform` are the settings of its level, where it reads them. */
 export function bindingsOf(
   kernel: Kernel,
-  uniform: GPUBufferBinding,
+  uniform: GPUBufferBinding | undefined,
   buffers: Partial<Record<BufferName, GPUBuffer>>,
 ): Record<number, GPUBuffer | GPUBufferBinding> {
-  const bindings: Record<number, GPUBuffer | GPUBufferBinding> = { 0: uniform };
+  const bindings: Record<number, GPUBuffer | GPUBufferBinding> = uniform ? { 0: uniform } : {};
   for (const name of kernel.buffers) {
     const buffer = buffers[name];
     if (!buffer) throw new TypeError(`Cannot bind ${name} to ${kernel.source.label}: no such buffer`);

@@ -7,7 +7,9 @@
 import { takeColumns } from "../../walk/block.ts";
 import type { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
 import type { CutSettings } from "../cut_frame.ts";
+import { COLD_RESIDUAL } from "../confirm.ts";
 import type { ResidentBasis } from "./basis_steps.ts";
+import { fitsExactly } from "./exact_recursion.ts";
 import { type HeldBuffers, type HeldTables, releaseHeld } from "./held_buffers.ts";
 import { recursionSettings } from "./level_buffers.ts";
 import { type FactorTree, type Recursion, type RecursionStart, submitRecursion } from "./recursion.ts";
@@ -77,7 +79,10 @@ export class Pass {
     width: number,
     held: HeldTables | undefined,
   ): Pass {
-    return new Pass(walk, settings, randomBlock(walk, width), { held, sketch: true });
+    // With nothing to start from every vector is to be as good as is promised of a single picture.
+    const refines = !held && settings.steps === 1 && fitsExactly(walk);
+    const tolerance = refines ? COLD_RESIDUAL : undefined;
+    return new Pass(walk, settings, randomBlock(walk, width), { held, sketch: true, tolerance });
   }
 
   /**

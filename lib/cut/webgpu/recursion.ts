@@ -7,14 +7,16 @@
  *
  * @module
  */
-import { backward, forward } from "../../walk/tally.ts";
+import { forward } from "../../walk/tally.ts";
 import { Recorder, type Submitted } from "../../walk/webgpu/recorder.ts";
 import type { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
 import { recordGram, recordRenewal, recordSketch, type ResidentBasis } from "./basis_steps.ts";
-import { type DeviceTree, readTree, recordTreeReads } from "./device_tree.ts";
-import { acquireHeld, type HeldBuffers, type HeldTables } from "./held_buffers.ts";
-import { heirsKernel, holdKernel, leavesKernel, LEVEL_KERNELS, renewalKernels } from "./kernels.ts";
-import { CERTIFICATE_WIDTH, MAX_DEPTH, MAX_LEAVES, tilesOf } from "./layout.ts";
+import { recordCertificate, recordCheck } from "./certificate.ts";
+import { type DeviceTree, recordTreeReads, treeOf } from "./device_tree.ts";
+import { exactDispatchesOf, type ExactTree, exactTreeOf, recordExactRecursion } from "./exact_recursion.ts";
+import { acquireHeld, type HeldBuffers, type HeldTables, temporaryHeld } from "./held_buffers.ts";
+import { heirsKernel, LEVEL_KERNELS, renewalKernels } from "./kernels.ts";
+import { MAX_DEPTH, MAX_LEAVES, tilesOf } from "./layout.ts";
 import {
   allocate,
   bindingsOf,
@@ -24,7 +26,6 @@ import {
   levelSettings,
   type RecursionSettings,
   slotOf,
-  type TreeBuffers,
 } from "./level_buffers.ts";
 
 /** Largest rank that the eigensolver's workgroup holds: two components a thread. */
@@ -41,6 +42,10 @@ export interface FactorTree extends DeviceTree {
   readonly basis: Float32Array<ArrayBuffer>;
   /** FᵀF with the probes' images, `[c, c]`, behind a sketch. */
   readonly gram: Float32Array<ArrayBuffer>;
+  /** Cuts whose vectors fell short of the tolerance, where one was given. */
+  readonly weak: number;
+  /** The tree by exact products that was made because of them. */
+  readonly refined: ExactTree | undefined;
 }
 
 /** A recursion that the device was given. */
@@ -63,6 +68,11 @@ export interface RecursionStart {
   readonly sketch?: boolean;
   /** Keep the tree on the device for the next frame; `releaseHeld` frees it. */
   readonly keep?: boolean;
+  /**
+   * Largest residual of a cut's certificate; where one has a larger one, exact products make the tree anew
+   * within the submission, from its vectors. Only for M itself, in one piece.
+   */
+  readonly tolerance?: number | undefined;
 }
 
 /** Largest rank whose matrices, one a tile, the device can bind. */
@@ -75,14 +85,15 @@ export function submitRecursion(
   walk: WebGpuWalk,
   basis: ResidentBasis,
   settings: RecursionSettings,
-  { held, copied, sketch = false, keep = false }: RecursionStart = {},
+  { held, copied, sketch = false, keep = false, tolerance }: RecursionStart = {},
 ): Recursion {
   const { gpu, n } = walk;
   const { steps } = settings;
   const plan: LevelPlan = { walk, shape: { ...basis, candidates: 2 }, settings, held };
   const recorder = new Recorder(gpu, "cut");
   if (copied) recorder.copy(copied.buffer, 0, basis.buffer, 0, copied.buffer.size);
-  const kept = keep ? acquireHeld(gpu, n) : undefined;
+  const refines = tolerance !== undefined;
+  const kept = keep ? acquireHeld(gpu, n) : refines ? temporaryHeld(recorder, n) : undefined;
   const buffers = allocate(recorder, plan, factorWords(plan), kept);
   if (sketch) {
     recorder.stage("sketch");
@@ -103,17 +114,32 @@ export function submitRecursion(
   recorder.read(basis.buffer, 0, n * basis.width * 4);
   recorder.read(shared.gram, 0, sketch ? (basis.rank + basis.probes) ** 2 * 4 : 4);
   if (exactLoops) recorder.read(shared.loops, 0, n * 4);
+  if (kept && refines) {
+    const weak = recordCheck(recorder, plan, shared, certificate, kept, tolerance);
+    recorder.read(weak, 0, 4);
+    // What the factor found is no history that a threshold should heed.
+    const exact = { ...settings, hysteresis: 0, cosine: false };
+    recordExactRecursion(recorder, walk, exact, kept, weak);
+  }
   const submitted = recorder.submit();
-  return { held: kept, tree: () => readFactorTree(submitted), discard: () => submitted.discard() };
+  return {
+    held: keep ? kept : undefined,
+    tree: () => readFactorTree(submitted, n),
+    discard: () => submitted.discard(),
+  };
 }
 
-async function readFactorTree(submitted: Submitted): Promise<FactorTree> {
-  const { tree, rest: [basis, gram, loops] } = await readTree(submitted);
+async function readFactorTree(submitted: Submitted, n: number): Promise<FactorTree> {
+  const { data, times } = await submitted.read();
+  const { tree, rest: [basis, gram, loops, weak, ...exact] } = treeOf(data, times);
+  const short = weak ? new Uint32Array(weak)[0]! : 0;
   return {
     ...tree,
     basis: new Float32Array(basis!),
     gram: new Float32Array(gram!),
     loops: loops && new Float32Array(loops),
+    weak: short,
+    refined: short > 0 ? exactTreeOf(exact, times, n) : undefined,
   };
 }
 
@@ -158,45 +184,19 @@ function recordLevels(
   }
 }
 
-/** Labels and A·[H | Y] of the tree, which is kept as well where the next frame takes it up. */
-export function recordCertificate(
-  recorder: Recorder,
-  plan: LevelPlan,
-  shared: TreeBuffers,
-  kept?: HeldBuffers,
-): GPUBuffer {
-  const { walk, settings: { steps } } = plan;
-  const { gpu, n } = walk;
-  const block = walk.newBlock(recorder, CERTIFICATE_WIDTH, "certificate");
-  recorder.clear(block.buffer);
-  const leaves = leavesKernel(CERTIFICATE_WIDTH);
-  const uniform = recorder.uniform(levelSettings(plan, 0));
-  recorder.dispatch(
-    gpu.pipeline(leaves.source),
-    bindingsOf(leaves, uniform, { ...shared, block: block.buffer }),
-    [Math.ceil(n / 256)],
-  );
-  if (kept) {
-    const bindings = bindingsOf(holdKernel, uniform, { ...shared, keptNodes: kept.nodes });
-    // The tree alone decides; the level's settings are not read.
-    delete bindings[0];
-    recorder.dispatch(gpu.pipeline(holdKernel.source), bindings, [1]);
-  }
-  const adjacency = backward(steps) + forward(steps);
-  return walk.recordWord(recorder, adjacency, block, shared.productGroups).buffer;
-}
-
 /**
  * Dispatches of a frame, which depend on neither the picture nor the depth of its tree. A cold frame's are
- * those of one sketch.
+ * those of one sketch, whose certificate is checked where exact products may follow.
  *
  * @param kept whether the tree is kept for the next frame.
+ * @param refined nodes of a frame that exact products may cut anew; 0 where they may not.
  */
-export function dispatchesOf(steps: number, warm: boolean, kept = false): number {
+export function dispatchesOf(steps: number, warm: boolean, kept = false, refined = 0): number {
   const round = renewalKernels(true).length;
   const renewal = 2 + 2 * round + 2 * steps;
   const sketch = warm ? 0 : 4 * round + 3 * steps + 1;
   const loops = Number(steps === 1);
   const levels = MAX_DEPTH * (LEVEL_KERNELS.length + Number(warm));
-  return levels + loops + renewal + sketch + 1 + Number(kept) + 3 * steps;
+  const exact = refined > 0 ? 2 + Number(!kept) + exactDispatchesOf(refined, MAX_LEAVES, true) : 0;
+  return levels + loops + renewal + sketch + 1 + Number(kept) + 3 * steps + exact;
 }

@@ -1,0 +1,70 @@
+/**
+ * The certificate of a tree that lies on the device: A·[H | Y] by exact products.
+ *
+ * @module
+ */
+import { backward, forward } from "../../walk/tally.ts";
+import type { Recorder } from "../../walk/webgpu/recorder.ts";
+import type { HeldBuffers } from "./held_buffers.ts";
+import { type BufferName, certificateCheckKernel, holdKernel, type Kernel, leavesKernel } from "./kernels.ts";
+import { CERTIFICATE_WIDTH, MAX_NODES } from "./layout.ts";
+import { bindingsOf, type LevelPlan, levelSettings, type TreeBuffers } from "./level_buffers.ts";
+
+/** Labels and A·[H | Y] of the tree, which is kept as well where something takes it up. */
+export function recordCertificate(
+  recorder: Recorder,
+  plan: LevelPlan,
+  shared: TreeBuffers,
+  kept?: HeldBuffers,
+): GPUBuffer {
+  const { walk, settings: { steps } } = plan;
+  const { gpu, n } = walk;
+  const block = walk.newBlock(recorder, CERTIFICATE_WIDTH, "certificate");
+  recorder.clear(block.buffer);
+  const leaves = leavesKernel(CERTIFICATE_WIDTH);
+  const uniform = recorder.uniform(levelSettings(plan, 0));
+  recorder.dispatch(
+    gpu.pipeline(leaves.source),
+    bindingsOf(leaves, uniform, { ...shared, block: block.buffer }),
+    [Math.ceil(n / 256)],
+  );
+  if (kept) recordPlain(recorder, plan, holdKernel, { ...shared, keptNodes: kept.nodes });
+  const adjacency = backward(steps) + forward(steps);
+  return walk.recordWord(recorder, adjacency, block, shared.productGroups).buffer;
+}
+
+/**
+ * Counts the cuts whose certificate has a residual above a tolerance.
+ *
+ * @param kept the tree as {@linkcode recordCertificate} kept it.
+ */
+export function recordCheck(
+  recorder: Recorder,
+  plan: LevelPlan,
+  shared: TreeBuffers,
+  certificate: GPUBuffer,
+  kept: HeldBuffers,
+  tolerance: number,
+): GPUBuffer {
+  const weak = recorder.temporary(4, "weak cuts");
+  recorder.clear(weak);
+  const kernel = certificateCheckKernel(CERTIFICATE_WIDTH, tolerance);
+  const uniform = recorder.uniform(levelSettings(plan, 0));
+  const buffers = { ...shared, block: certificate, keptNodes: kept.nodes, weak };
+  recorder.dispatch(
+    plan.walk.gpu.pipeline(kernel.source),
+    bindingsOf(kernel, uniform, buffers),
+    [MAX_NODES],
+  );
+  return weak;
+}
+
+/** Dispatches one workgroup of a kernel that reads no settings of a level. */
+export function recordPlain(
+  recorder: Recorder,
+  { walk: { gpu } }: LevelPlan,
+  kernel: Kernel,
+  buffers: Partial<Record<BufferName, GPUBuffer>>,
+): void {
+  recorder.dispatch(gpu.pipeline(kernel.source), bindingsOf(kernel, undefined, buffers), [1]);
+}
