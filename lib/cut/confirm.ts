@@ -28,13 +28,6 @@ export const COLD_RESIDUAL = 1e-4;
  */
 export const WARM_RESIDUAL = 5e-2;
 
-/**
- * Share of its threshold by which a leaf's NCut must be below what exact T makes of it, for the leaf to be cut
- * after all within a stream. The NCut of a cut that is not made is the factor's own, of about this error; and a
- * value that hovers at its threshold is no reason for exact products.
- */
-const HOVERS = 0.01;
-
 /** Threshold from which a cut that separates nothing, at an NCut of 1, may be made. */
 const ALIKE = 0.9;
 
@@ -88,7 +81,7 @@ export async function confirmTree(
     if (open.length === 0 && round > 0) break;
     const { cuts: certificates, totals } = known ?? await certificatesOf(work, root, open);
     const weak: Branch[] = [];
-    const refuted = takeTotals(root, totals, work).filter((leaf) => !improved.has(leaf));
+    const refuted = takeTotals(root, totals, work.settings).filter((leaf) => !improved.has(leaf));
     // A leaf is asked again once.
     for (const leaf of refuted) improved.add(leaf);
     recertified += refuted.length;
@@ -130,6 +123,30 @@ export async function confirmTree(
 }
 
 /**
+ * How many segments of a tree do not hold against its certificates: cuts with a larger residual or whose exact
+ * NCut is no longer below their threshold, and leaves that exact T would have cut.
+ */
+export function failuresOf(
+  root: Branch,
+  { cuts, totals }: Certificates,
+  { stop, maxSegments }: GrowSettings,
+  tolerance: number,
+): number {
+  const limit = ({ proposal, held }: Branch, total: number) =>
+    thresholdOf(stop, { ...proposal, total }, held?.split);
+  const failed = cutsOf(root).filter(({ branch }, i) => {
+    const { ncut, total, residual } = cuts[i]!;
+    return residual > tolerance || !(ncut < limit(branch, total));
+  });
+  const leaves = leavesOf(root);
+  const room = maxSegments === 0 || leaves.length < maxSegments;
+  const open = leaves.filter((leaf, i) =>
+    room && !(leaf.cost < leaf.threshold) && leaf.cost < limit(leaf, totals[i]!)
+  );
+  return failed.length + open.length;
+}
+
+/**
  * Leaves of which the factor knows no vector at all, although they may be cut: where it holds too
  * little, or where a cut of NCut 1, that of rows which are all alike, would be made.
  */
@@ -167,19 +184,14 @@ async function certificatesOf(
 }
 
 /** Puts the exact T into the leaves; returns those that it would have cut. */
-function takeTotals(
-  root: Branch,
-  totals: readonly number[],
-  { settings, held }: Pick<Confirmation, "settings" | "held">,
-): Branch[] {
-  const margin = held ? 1 - HOVERS : 1;
+function takeTotals(root: Branch, totals: readonly number[], settings: GrowSettings): Branch[] {
   const leaves = leavesOf(root);
   const room = settings.maxSegments === 0 || leaves.length < settings.maxSegments;
   return leaves.filter((leaf, i) => {
     const before = leaf.cost < leaf.threshold;
     leaf.proposal = { ...leaf.proposal, total: totals[i]! };
     leaf.threshold = thresholdOf(settings.stop, leaf.proposal, leaf.held?.split);
-    return room && !before && leaf.cost < margin * leaf.threshold;
+    return room && !before && leaf.cost < leaf.threshold;
   });
 }
 

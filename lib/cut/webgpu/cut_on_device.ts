@@ -13,7 +13,7 @@ import { BLOCK_ALIGNMENT } from "../../walk/webgpu/kernels.ts";
 import { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
 import { judge } from "../certify.ts";
 import { type CutSettings, type CutState, needsExact, walkScores } from "../cut_frame.ts";
-import { COLD_RESIDUAL, confirmTree, WARM_RESIDUAL } from "../confirm.ts";
+import { COLD_RESIDUAL, confirmTree, failuresOf, WARM_RESIDUAL } from "../confirm.ts";
 import { ENOUGH_TRACE, type Factor, PROBES, sketchFactor } from "../factor.ts";
 import { cutsOf, labelNodes, leavesOf } from "../grow.ts";
 import { branchesFrom, type DeviceCut, deviceCut, leafScores, vectorImages } from "./branches.ts";
@@ -108,11 +108,10 @@ async function certifiedCut(
     vectorImages(tree, cuts.map(({ branch }) => places.get(branch)!)),
   );
   const tolerance = last?.basis ? WARM_RESIDUAL : COLD_RESIDUAL;
-  const weak = certificates.cuts.filter(({ residual }) => residual > tolerance).length;
-  // At k = 1 the pass of a cold frame has tried this already.
-  if (weak > 0 && steps === 1 && last && tally.walk instanceof WebGpuWalk) {
-    const exact = await exactTreeOnDevice(tally.walk, settings, last.tree);
-    if (exact) return refinedCut(tally, settings, last, pass, exact, weak);
+  const failures = steps === 1 ? failuresOf(root, certificates, settings, tolerance) : 0;
+  if (failures > 0 && tally.walk instanceof WebGpuWalk) {
+    const exact = await exactTreeOnDevice(tally.walk, settings, last?.tree);
+    if (exact) return refinedCut(tally, settings, last, pass, exact, failures);
   }
   const { residual, recertified } = await confirmTree(
     {
