@@ -1,12 +1,17 @@
 import { assert, assertAlmostEquals, assertEquals, assertLessOrEqual } from "@std/assert";
 import { cutFrame, type CutSettings } from "../lib/cut/cut_frame.ts";
+import { judge } from "../lib/cut/certify.ts";
 import { cutWalk } from "../lib/cut/cut_walk.ts";
+import { cutsOf, labelNodes } from "../lib/cut/grow.ts";
 import { HYSTERESIS } from "../lib/cut/stop.ts";
+import { branchesFrom, vectorImages } from "../lib/cut/webgpu/branches.ts";
 import { cutExactlyOnDevice } from "../lib/cut/webgpu/exact_on_device.ts";
 import { exactDispatchesOf } from "../lib/cut/webgpu/exact_recursion.ts";
 import { MAX_LEAVES } from "../lib/cut/webgpu/layout.ts";
+import { Pass } from "../lib/cut/webgpu/pass.ts";
 import { adjustedRand } from "../lib/eval/metrics.ts";
 import { uniform } from "../lib/random.ts";
+import { takeColumns } from "../lib/walk/block.ts";
 import { blockWalk, disturbed, newSeed, withDevice } from "./device_matrices.ts";
 import {
   denseAdjacency,
@@ -227,6 +232,34 @@ function gridWalk(side: number, seed: number): Float32Array<ArrayBuffer> {
   }
   return matrix;
 }
+
+Deno.test("certificate_check counts the cuts that judge() finds with too large a residual", async () => {
+  const seed = newSeed();
+  const n = 576;
+  await withDevice(async (device) => {
+    const walk = await device.fromDense(gridWalk(24, seed), n);
+    for (const stop of [{ kind: "manc-ncut" }, { kind: "ncut", threshold: 0.5 }] as const) {
+      const settings = { ...SETTINGS, stop };
+      const { tree } = await Pass.sketch(walk, settings, 256, undefined).sketched();
+      const { root, places } = branchesFrom(tree, undefined);
+      const cuts = cutsOf(root);
+      const { cuts: certificates } = judge(
+        cuts,
+        labelNodes(root, n),
+        tree.leaves,
+        tree.loops!,
+        takeColumns(tree.certificate, n, tree.width, 0, tree.leaves),
+        vectorImages(tree, cuts.map(({ branch }) => places.get(branch)!)),
+      );
+      const above = (bound: number) => certificates.filter(({ residual }) => residual > bound).length;
+      const message = `seed ${seed}: ${certificates.map(({ residual }) => residual)}, ${tree.weak} weak`;
+      // What lies at the bound rounding decides.
+      assert(above(1.01e-4) <= tree.weak && tree.weak <= above(0.99e-4), message);
+      assert(tree.weak > 0 && tree.refined, message);
+    }
+    walk.release();
+  });
+});
 
 Deno.test("cutWalk() refines a cold factor's vectors within the frame's one readback", async () => {
   const seed = newSeed();
