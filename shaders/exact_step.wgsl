@@ -23,14 +23,17 @@
 @group(0) @binding(41) var<storage, read_write> gates: Gates;
 
 const IDLE = 0xffffffffu;
+// The vector is good enough, unless another one is better.
+const LOOK = 2u;
 // Largest ‖Bx − θx‖/θ, and that a θ below the least one counts as that.
 const TOLERANCE = 1e-5;
 const LEAST_THETA = 1e-3;
 // Largest ‖Bx − θx‖ as a share of λ = 1 − θ, above what f32 sums leave.
 const SHARE_OF_LAMBDA = 0.003;
 const ROUNDING = 2e-6;
-// Directions to have before a vector is believed.
+// Directions to have before a vector is believed, and most that are spent on its rival after.
 const FEWEST = 6u;
+const MOST_RIVALS = 10u;
 const VANISHING = 1e-6;
 // Noise in a start that is guessed, so that no eigenvector is out of reach.
 const SPICE = 0.1;
@@ -136,8 +139,8 @@ fn give(segment: Segment, slot: u32, scale: f32, thread: u32) {
   }
 }
 
-// Largest eigenvalue of the tridiagonal matrix of `count` rows.
-fn largest(count: u32, thread: u32) -> f32 {
+// The eigenvalue of the tridiagonal matrix of `count` rows that has `place` − 1 above it.
+fn eigenvalue(count: u32, place: u32, thread: u32) -> f32 {
   if (thread == 0u) {
     section = vec2f(0.0, 1.001);
     atomicStore(&above, 0u);
@@ -148,15 +151,15 @@ fn largest(count: u32, thread: u32) -> f32 {
     let part = (section.y - low) / 257.0;
     let point = low + part * f32(thread + 1u);
     var pivot = 1.0;
-    var over = false;
+    var over = 0u;
     for (var i = 0u; i < count; i++) {
       var coupling = 0.0;
       if (i > 0u) { coupling = beta[i - 1u] * beta[i - 1u] / pivot; }
       pivot = alpha[i] - point - coupling;
       if (abs(pivot) < 1e-20) { pivot = -1e-20; }
-      over = over || pivot > 0.0;
+      over += u32(pivot > 0.0);
     }
-    if (over) { atomicAdd(&above, 1u); }
+    if (over >= place) { atomicAdd(&above, 1u); }
     workgroupBarrier();
     if (thread == 0u) {
       let steps = f32(atomicLoad(&above));
@@ -280,20 +283,36 @@ fn take(s: u32, segment: Segment, count: u32, thread: u32) {
   }
 }
 
-// Whether `count` directions have the vector, the new one being of that length before it is scaled.
+// Whether `count` directions have the vector, the new one being of that length before it is scaled. A second
+// vector that may still overtake, θ₂ + ‖Bx₂ − θ₂x₂‖ > θ, is followed before the first is believed.
 fn is_found(s: u32, segment: Segment, count: u32, size: f32, thread: u32) -> bool {
-  let theta = largest(count, thread);
-  if (thread == 0u) {
-    progress[s].alpha[count - 1u] = alpha[count - 1u];
-    progress[s].beta[count - 1u] = size;
-    tridiagonal_vector(count, theta);
-    let error = size * abs(weights[count - 1u]);
-    let small = error <= TOLERANCE * max(theta, LEAST_THETA) &&
-      error <= max(SHARE_OF_LAMBDA * (1.0 - theta), ROUNDING);
-    let exhausted = size <= VANISHING || count == min(segment.size - 1u, STEPS);
-    entry = u32(exhausted || (small && count >= FEWEST));
+  var theta = 0.0;
+  for (var place = 1u; place <= 2u; place++) {
+    let value = eigenvalue(count, place, thread);
+    if (place == 1u) { theta = value; }
+    if (thread == 0u) {
+      tridiagonal_vector(count, value);
+      let error = size * abs(weights[count - 1u]);
+      if (place == 1u) {
+        progress[s].alpha[count - 1u] = alpha[count - 1u];
+        progress[s].beta[count - 1u] = size;
+        let small = error <= TOLERANCE * max(theta, LEAST_THETA) &&
+          error <= max(SHARE_OF_LAMBDA * (1.0 - theta), ROUNDING);
+        let exhausted = size <= VANISHING || count == min(segment.size - 1u, STEPS);
+        let believed = exhausted || progress[s].rivals >= MOST_RIVALS;
+        entry = select(0u, select(LOOK, 1u, believed), exhausted || (small && count >= FEWEST));
+      } else if (value + error > theta) {
+        progress[s].rivals += 1u;
+        entry = 0u;
+      } else {
+        tridiagonal_vector(count, theta);
+        entry = 1u;
+      }
+    }
+    let verdict = workgroupUniformLoad(&entry);
+    if (verdict != LOOK) { return verdict == 1u; }
   }
-  return workgroupUniformLoad(&entry) == 1u;
+  return false;
 }
 
 // The vector found, to be multiplied itself; in the place of the new direction.

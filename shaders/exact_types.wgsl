@@ -17,6 +17,7 @@ struct Progress {
   done: u32,
   products: u32,
   found: u32,        // row of the Krylov basis that holds the vector found
+  rivals: u32,       // directions that were spent on a second vector that might overtake
   weight: f32,       // 1ᵀA1
   loops: f32,        // Σ A_ii
   alpha: array<f32, 48>,

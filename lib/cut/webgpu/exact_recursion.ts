@@ -49,7 +49,7 @@ function levelsOf(maxLeaves: number): number {
 }
 
 /** Words of the struct `Progress`. */
-const PROGRESS_WORDS = 6 + 2 * STEPS;
+const PROGRESS_WORDS = 7 + 2 * STEPS;
 
 /** Where the workgroups of a round's second product lie. */
 const ROWS_OFFSET = 12;
