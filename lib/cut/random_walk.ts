@@ -28,7 +28,7 @@ const TOLERANCE = 3e-5;
 const PERRON_TOLERANCE = 1e-9;
 
 /** Iterates that are combined before the iteration starts again from the best combination. */
-const DEPTH = 24;
+const DEPTH = 64;
 
 /** Products before which no vector is taken: a first small residual may be another mode's. */
 const FEWEST = 12;
