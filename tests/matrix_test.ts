@@ -549,7 +549,8 @@ for (
       await make({ ...recipe, filters: recipe.filters.replace(UNEVEN, "null") }, input, 40);
       const before = await decode(input, folder, true);
       // Between two frames, further from both than a tick of any container, and nowhere near a key frame.
-      const first = before.times.findIndex((time) => time >= 0.41 + 0.3 * Math.random());
+      const about = 0.41 + 0.3 * Math.random();
+      const first = before.times.findIndex((time) => time >= about);
       const [earlier, later] = [before.times[first - 1]!, before.times[first]!];
       const start = earlier + (later - earlier) * (0.05 + 0.9 * Math.random());
       const outputs = ["o.mp4", "o.mov", "o.mkv", "o.webm"];
