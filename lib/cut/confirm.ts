@@ -28,6 +28,17 @@ export const COLD_RESIDUAL = 1e-4;
  */
 export const WARM_RESIDUAL = 5e-2;
 
+/**
+ * λ below which two cuts of next to no weight may lie nearer than sums in f32 tell apart: their vectors come out
+ * mixed, and no threshold gives the better one.
+ */
+const TOLD_LAMBDA = 1e-3;
+
+/** Whether a tree has cuts that sums in f32 may have mixed up with others. */
+export function isBlurred(root: Branch): boolean {
+  return cutsOf(root).some(({ branch: { proposal } }) => 1 - proposal.theta < TOLD_LAMBDA);
+}
+
 /** Threshold from which a cut that separates nothing, at an NCut of 1, may be made. */
 const ALIKE = 0.9;
 

@@ -6,7 +6,7 @@
 import { backward, forward, Tally } from "../walk/tally.ts";
 import type { Walk } from "../walk/walk.ts";
 import { combine } from "./blocks.ts";
-import { COLD_RESIDUAL, confirmTree, WARM_RESIDUAL } from "./confirm.ts";
+import { COLD_RESIDUAL, confirmTree, isBlurred, WARM_RESIDUAL } from "./confirm.ts";
 import {
   continueFactor,
   ENOUGH_TRACE,
@@ -110,6 +110,9 @@ function leafCount({ nodes }: HeldTree): number {
   return nodes[0]!.leaves.length;
 }
 
+/** Most nodes of a graph that is cut again in float64 where the factor's f32 may have mixed up two weak cuts. */
+const MOST_SHARPENED = 1024;
+
 /** Cuts with M as the settings leave it: P applied `steps` times. */
 async function cutOnce(walk: Walk, settings: CutSettings, last: CutState | undefined): Promise<CutResult> {
   const tally = new Tally(walk);
@@ -142,6 +145,9 @@ async function cutOnce(walk: Walk, settings: CutSettings, last: CutState | undef
     },
     root,
   );
+  if (solver === "auto" && !last && walk.n <= MOST_SHARPENED && isBlurred(root)) {
+    return await cutExactly(tally, settings, last, factor.traceShare);
+  }
   const labels = labelNodes(root, walk.n);
   const scores = leafScores(factor, labels, leavesOf(root).length);
   return {

@@ -13,7 +13,7 @@ import { BLOCK_ALIGNMENT } from "../../walk/webgpu/kernels.ts";
 import { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
 import { judge } from "../certify.ts";
 import { type CutSettings, type CutState, needsExact, walkScores } from "../cut_frame.ts";
-import { COLD_RESIDUAL, confirmTree, failuresOf, WARM_RESIDUAL } from "../confirm.ts";
+import { COLD_RESIDUAL, confirmTree, failuresOf, isBlurred, WARM_RESIDUAL } from "../confirm.ts";
 import { ENOUGH_TRACE, type Factor, PROBES, sketchFactor } from "../factor.ts";
 import { cutsOf, labelNodes, leavesOf } from "../grow.ts";
 import { branchesFrom, type DeviceCut, deviceCut, leafScores, vectorImages } from "./branches.ts";
@@ -82,17 +82,21 @@ export async function cutOnDevice(
   }
   if (!isWhole(tree, settings.maxSegments)) return undefined;
   const cut = await certifiedCut(tally, settings, last, pass);
+  if (!cut) return undefined;
   if (first && warm && cut.segmentation.stats.recertified === 0) chain?.kept(first, cut.state);
   return cut;
 }
 
-/** A frame's cut from the tree of a pass, held against its certificate; what fails is cut by exact products. */
+/**
+ * A frame's cut from the tree of a pass, held against its certificate; what fails is cut by exact products.
+ * Nothing where the host has to cut: f32 may have mixed up two cuts of next to no weight.
+ */
 async function certifiedCut(
   tally: Tally,
   settings: CutSettings,
   last: CutState | undefined,
   pass: Outcome,
-): Promise<DeviceCut> {
+): Promise<DeviceCut | undefined> {
   const { tree, traceShare, basis, next } = pass;
   const { steps } = settings;
   const { n } = tally.walk;
@@ -127,6 +131,8 @@ async function certifiedCut(
     root,
     certificates,
   );
+  // The host may have more digits.
+  if (!last && settings.solver !== "factor" && isBlurred(root)) return undefined;
   const labels = labelNodes(root, n);
   const leaves = leavesOf(root).length;
   const scores = leafScores(tree, labels, leaves) ?? await walkScores(tally, steps, labels, leaves);

@@ -5,7 +5,7 @@
  */
 import type { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
 import type { CutSettings, CutState } from "../cut_frame.ts";
-import { COLD_RESIDUAL } from "../confirm.ts";
+import { COLD_RESIDUAL, isBlurred } from "../confirm.ts";
 import { type Branch, cutsOf } from "../grow.ts";
 import type { HeldTree } from "../held_tree.ts";
 import { formingProducts } from "../power.ts";
@@ -65,7 +65,8 @@ export function exactCutOf(
   const { root } = branchesFrom(tree, held);
   const proposals = cutsOf(root).map(({ branch }) => branch.proposal);
   const residual = proposals.reduce((most, proposal) => Math.max(most, proposal.residual), 0);
-  if (residual > COLD_RESIDUAL || proposals.some(({ theta }) => theta < TOLD_THETA)) return undefined;
+  if (residual > COLD_RESIDUAL || isBlurred(root)) return undefined;
+  if (proposals.some(({ theta }) => theta < TOLD_THETA)) return undefined;
   // Two for each leaf's scores.
   return { root, tree, residual, applications: Math.ceil(tree.products) + 2 * tree.leaves };
 }
