@@ -118,6 +118,26 @@ Deno.test("cutWalk() finds what dense float64 finds on 200 random graphs, on bot
   assert(held >= 150, `seed ${seed}: ${held} graphs with a real second eigenvector`);
 });
 
+Deno.test("cutWalk() finds what dense float64 finds on graphs that once misled it, on both devices", async () => {
+  // Two pairs of cuts of next to no weight, which sums in f32 mix up; a vector beside a complex pair.
+  const cases: readonly [n: number, seed: number, steps: number, adjacency: Kind][] = [
+    [18, 1574881054, 1, "cosine"],
+    [21, 1439075965, 2, "dot"],
+    [65, 65776125, 1, "walk"],
+  ];
+  await onBothDevices(async (devices) => {
+    for (const [n, seed, steps, adjacency] of cases) {
+      const matrix = randomWalkMatrix(n, seed);
+      const expected = reference(matrix, n, steps, adjacency);
+      assert(expected, `graph ${seed}`);
+      for (const device of devices) {
+        const message = `graph ${seed}: n ${n}, k ${steps}, ${adjacency}, ${device.kind}`;
+        await check(device, matrix, n, { steps, adjacency }, expected, message);
+      }
+    }
+  });
+});
+
 Deno.test("cutWalk() finds what dense float64 finds on the walks of pictures, on both devices", async () => {
   const from = freshSeed() % 100;
   console.log(`picture ${from}`);

@@ -101,6 +101,8 @@ async function certifiedCut(
   const { steps } = settings;
   const { n } = tally.walk;
   const { root, places } = branchesFrom(tree, last?.tree);
+  // The host may have more digits.
+  if (!last && settings.solver !== "factor" && isBlurred(root)) return undefined;
   const cuts = cutsOf(root);
   const diagonal = loopsOf(tree);
   const certificates = judge(
@@ -131,8 +133,6 @@ async function certifiedCut(
     root,
     certificates,
   );
-  // The host may have more digits.
-  if (!last && settings.solver !== "factor" && isBlurred(root)) return undefined;
   const labels = labelNodes(root, n);
   const leaves = leavesOf(root).length;
   const scores = leafScores(tree, labels, leaves) ?? await walkScores(tally, steps, labels, leaves);
