@@ -27,6 +27,7 @@ struct Level {
   exactLoops: u32,   // 1: A_ii is known, 0: the probes estimate what F misses
   candidates: u32,   // vectors a segment that are swept
   entryScale: f32,   // of M's entries as they are stored
+  settled: f32,      // share of the trace from which the projection of a renewed basis will do
 }
 
 struct Segment {
@@ -102,7 +103,7 @@ struct State {
   overflow: u32,     // 1: leaves or depth ran out, 2: a segment is not for the device
   segments: u32,     // active ones of the coming level
   tiles: u32,
-  renewed: u32,      // 1: the basis was
+  renewed: u32,      // products with M that renewing the basis took: 0, 1 or 2
 }
 
 const NONE = 0xffffffffu;

@@ -1,19 +1,24 @@
-import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertLessOrEqual } from "@std/assert";
 import { cutFrame, type CutResult, type CutSettings, type CutState } from "../lib/cut/cut_frame.ts";
-import { gram, orthonormalise } from "../lib/cut/blocks.ts";
-import { continueFactor, ENOUGH_TRACE, PROBES } from "../lib/cut/factor.ts";
+import { combine, gram, orthonormalise } from "../lib/cut/blocks.ts";
+import { continueFactor, ENOUGH_TRACE, PROBES, STALE_TRACE } from "../lib/cut/factor.ts";
 import { cutWalk } from "../lib/cut/cut_walk.ts";
 import { FactorSolver } from "../lib/cut/factor_solver.ts";
 import { type Branch, grow, labelNodes } from "../lib/cut/grow.ts";
 import { HYSTERESIS } from "../lib/cut/stop.ts";
 import { cutOnDevice } from "../lib/cut/webgpu/cut_on_device.ts";
+import { heldTables } from "../lib/cut/webgpu/held_buffers.ts";
 import { MAX_LEAVES } from "../lib/cut/webgpu/layout.ts";
-import { dispatchesOf } from "../lib/cut/webgpu/recursion.ts";
+import { recursionSettings } from "../lib/cut/webgpu/level_buffers.ts";
+import { dispatchesOf, submitRecursion } from "../lib/cut/webgpu/recursion.ts";
+import { residentBasis } from "../lib/cut/webgpu/resident_basis.ts";
 import { adjustedRand } from "../lib/eval/metrics.ts";
 import { scene } from "../lib/eval/scene.ts";
 import { openModel } from "../lib/features/open_model.ts";
 import { gaussian, uniform } from "../lib/random.ts";
+import { takeColumns } from "../lib/walk/block.ts";
 import { Tally } from "../lib/walk/tally.ts";
+import { Recorder } from "../lib/walk/webgpu/recorder.ts";
 import type { WebGpuWalk } from "../lib/walk/webgpu/walk_device.ts";
 import { blockWalk, disturbed, newSeed, withDevice } from "./device_matrices.ts";
 
@@ -400,6 +405,91 @@ Deno.test("cutOnDevice() renews a stale basis within the frame's one readback", 
     }
     const agreement = adjustedRand(found!.segmentation.labels, cold!.segmentation.labels);
     assert(agreement >= 0.98, `agreement ${agreement}, seed ${seed}`);
+  });
+});
+
+/** What a block's columns span of another block, Q·Qᵀ·X with Q = orth(block). */
+function projected(block: Float32Array<ArrayBuffer>, columns: number, x: Float32Array, r: number, n: number) {
+  const { basis, rank } = orthonormalise(block, n, columns);
+  const inner = new Float64Array(r * rank);
+  for (let i = 0; i < n; i++) {
+    for (let b = 0; b < r; b++) {
+      for (let a = 0; a < rank; a++) inner[b * rank + a]! += basis[i * rank + a]! * x[i * r + b]!;
+    }
+  }
+  return combine(basis, n, rank, inner, r);
+}
+
+/** ‖x_i‖² of the rows of a block. */
+function rowSquares(block: Float32Array, columns: number): Float64Array {
+  const out = new Float64Array(block.length / columns);
+  block.forEach((value, at) => out[Math.floor(at / columns)]! += value * value);
+  return out;
+}
+
+/** ‖Xᵀ1‖². */
+function sumSquared(block: Float32Array, columns: number): number {
+  const sums = new Float64Array(columns);
+  block.forEach((value, at) => sums[at % columns]! += value);
+  return sumOf(sums.map((sum) => sum * sum));
+}
+
+function sumOf(values: Float64Array): number {
+  return values.reduce((a, b) => a + b, 0);
+}
+
+Deno.test("a stale basis is renewed by one product a column, by two where its projection holds too little", async () => {
+  const seed = newSeed();
+  const n = 333;
+  await withDevice(async (device) => {
+    for (const steps of [1, 2]) {
+      const walk = await device.fromDense(blockWalk(n, 9, seed + steps), n);
+      const settings: CutSettings = { ...SETTINGS, steps, solver: "factor" };
+      const cold = await cutOnDevice(walk, settings);
+      const held = heldTables(cold!.state.tree);
+      const { basis } = cold!.state;
+      const most = basis!.length / n;
+      for (const rank of [most, 2]) {
+        const noise = gaussian(n * rank, seed).map((v) => v * 0.6 / Math.sqrt(n));
+        const mixed = takeColumns(basis!, n, most, 0, rank).map((v, i) => v + noise[i]!);
+        const onDevice = residentBasis(walk, orthonormalise(mixed, n, rank).basis)!;
+        const { width, probes } = onDevice;
+        const recorder = new Recorder(walk.gpu, "basis with its probes");
+        recorder.read(onDevice.buffer, 0, n * width * 4);
+        const { data: [before] } = await recorder.finish();
+        const tree = await submitRecursion(walk, onDevice, recursionSettings(settings), { held }).tree();
+
+        const message = `${rank} columns, k ${steps}, ${tree.renewals} renewals, seed ${seed}`;
+        const products = await walk.products([
+          {
+            block: takeColumns(new Float32Array(before!), n, width, 0, rank + probes),
+            columns: rank + probes,
+          },
+          { block: takeColumns(tree.basis, n, width, 0, rank), columns: rank },
+        ].map((product) => ({ ...product, word: "n".repeat(steps) })));
+        const [old, image] = products as [Float32Array<ArrayBuffer>, Float32Array<ArrayBuffer>];
+        // A_ii as the stale factor with its probes has it.
+        const inside = rowSquares(takeColumns(old, n, rank + probes, 0, rank), rank);
+        const outside = rowSquares(takeColumns(old, n, rank + probes, rank, probes), probes);
+        const seen = projected(old, rank + probes, image, rank, n);
+        const trace = steps === 1 ? tree.nodes[0]!.loops : sumOf(inside) + sumOf(outside) / probes;
+        const share = sumOf(rowSquares(seen, rank)) / trace;
+        const settled = share >= STALE_TRACE;
+        // Two columns never hold enough.
+        if (steps === 1 || rank === 2) assertEquals(settled, rank > 2, message);
+        if (Math.abs(share / STALE_TRACE - 1) > 1e-3) assertEquals(tree.renewals, settled ? 1 : 2, message);
+        const rows = tree.renewals === 1 ? seen : image;
+        const root = tree.nodes[0]!;
+        assertAlmostEquals(root.held / sumOf(rowSquares(rows, rank)), 1, 1e-5, message);
+        assertAlmostEquals(root.weight / sumSquared(rows, rank), 1, 1e-5, message);
+        if (tree.renewals === 1 && steps > 1) {
+          const own = rowSquares(seen, rank);
+          const loops = inside.map((v, i) => Math.max(v + outside[i]! / probes, own[i]!));
+          assertAlmostEquals(root.loops / sumOf(loops), 1, 1e-4, message);
+        }
+      }
+      walk.release();
+    }
   });
 });
 

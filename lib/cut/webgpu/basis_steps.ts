@@ -6,7 +6,14 @@
 import { backward, forward } from "../../walk/tally.ts";
 import type { Block } from "../../walk/webgpu/matrix.ts";
 import type { Recorder } from "../../walk/webgpu/recorder.ts";
-import { checkKernel, renewalKernels, type RoundStep, sumsKernel } from "./kernels.ts";
+import {
+  checkKernel,
+  projectKernel,
+  renewalKernels,
+  type RoundStep,
+  shortKernel,
+  sumsKernel,
+} from "./kernels.ts";
 import { TILE } from "./layout.ts";
 import {
   bindingsOf,
@@ -30,10 +37,11 @@ export interface ResidentBasis {
 }
 
 /**
- * Half a subspace iteration, V ← orth((Mᵀ)^k·F), F ← M^k·V, where the device finds that
- * F holds too little of the trace; dispatches of no workgroups where it holds enough.
+ * Half a subspace iteration, V ← orth((Mᵀ)^k·Q) with Q = orth(F), where the device finds that F holds too
+ * little of the trace; dispatches of no workgroups where it holds enough. F ← Q·(Qᵀ·M^k·V) takes no product
+ * more, as (Mᵀ)^k·Q is at hand; F ← M^k·V follows only where that holds too little as well.
  *
- * @param rows F.
+ * @param rows F, with the probes' images.
  */
 export function recordRenewal(
   recorder: Recorder,
@@ -54,15 +62,33 @@ export function recordRenewal(
     slotOf(0, sumsKernel.groups),
   );
   recorder.dispatch(gpu.pipeline(checkKernel.source), bindingsOf(checkKernel, uniform, first), [1]);
-  const image = walk.recordWord(recorder, backward(steps), rows, basisGroups);
-  recordRounds(recorder, plan, basis, image, ({ kernel, slot }, round) => {
+  const dispatch: RoundDispatch = ({ kernel, slot }, round) => {
     recorder.dispatchIndirect(
       gpu.pipeline(kernel.source),
-      bindingsOf(kernel, uniform, { ...buffers.shared, ...round }),
+      bindingsOf(kernel, uniform, { ...buffers.shared, rows: rows.buffer, ...round }),
       basisGroups,
       slot * 12,
     );
-  });
+  };
+  const block = (label: string) => walk.newBlock(recorder, basis.width, label);
+  const columns = block("columns of the factor");
+  recordRounds(rows.buffer, rows.buffer, block("columns between rounds").buffer, columns.buffer, dispatch);
+  const image = walk.recordWord(recorder, backward(steps), columns, basisGroups);
+  const [gram, cholesky] = renewalKernels(false);
+  const images = { columns: image.buffer, probes: image.buffer, solution: image.buffer };
+  dispatch(gram, images);
+  dispatch(cholesky, images);
+  dispatch({ kernel: projectKernel, slot: 3 }, { ...images, columns: columns.buffer });
+  // What it writes cannot say how often it runs.
+  recorder.dispatch(gpu.pipeline(shortKernel.source), bindingsOf(shortKernel, uniform, first), [1]);
+  recordRounds(
+    image.buffer,
+    basis.buffer,
+    block("basis between rounds").buffer,
+    basis.buffer,
+    dispatch,
+    true,
+  );
   walk.recordWord(recorder, forward(steps), basis, basisGroups, rows);
 }
 
@@ -95,7 +121,8 @@ export function recordSketch(
     const round = { columns: image.buffer, probes: from.buffer, solution: to.buffer };
     for (const step of renewalKernels(false)) dispatch(step, round);
   }
-  recordRounds(recorder, plan, basis, walk.recordWord(recorder, backward(steps), basis), dispatch);
+  const image = walk.recordWord(recorder, backward(steps), basis);
+  recordRounds(image.buffer, basis.buffer, between.buffer, basis.buffer, dispatch, true);
 }
 
 /** FᵀF with the probes' images. */
@@ -127,20 +154,22 @@ type RoundDispatch = (
   round: Readonly<Record<"columns" | "probes" | "solution", GPUBuffer>>,
 ) => void;
 
-/** The basis of an image's columns, in the place of the basis; its probes orthogonal to it. */
+/**
+ * Two rounds, as one leaves what f32 lost: the columns of a block made orthonormal, and probes beside them.
+ *
+ * @param probes the block whose columns behind the rank are the probes; it may be the target.
+ * @param scaled whether the probes are to estimate a trace.
+ */
 function recordRounds(
-  recorder: Recorder,
-  { walk }: LevelPlan,
-  basis: ResidentBasis,
-  image: Block,
+  columns: GPUBuffer,
+  probes: GPUBuffer,
+  between: GPUBuffer,
+  target: GPUBuffer,
   dispatch: RoundDispatch,
+  scaled = false,
 ): void {
-  const between = walk.newBlock(recorder, basis.width, "basis between rounds");
-  const rounds = [
-    { columns: image.buffer, probes: basis.buffer, solution: between.buffer },
-    { columns: between.buffer, probes: between.buffer, solution: basis.buffer },
-  ];
-  rounds.forEach((round, i) => {
-    for (const step of renewalKernels(i === rounds.length - 1)) dispatch(step, round);
-  });
+  const first = { columns, probes, solution: between };
+  const second = { columns: between, probes: between, solution: target };
+  for (const step of renewalKernels(false)) dispatch(step, first);
+  for (const step of renewalKernels(scaled)) dispatch(step, second);
 }

@@ -62,8 +62,8 @@ export interface DeviceTree {
   /** A·[H | Y], `[N, width]`: leaves first, then the cuts in the tree's order. */
   readonly certificate: Float32Array<ArrayBuffer>;
   readonly width: number;
-  /** Whether the basis was renewed. */
-  readonly renewed: boolean;
+  /** Products with M, of all columns, that renewing the basis took: 0 where it was not renewed. */
+  readonly renewals: number;
   readonly times: readonly StageTime[];
 }
 
@@ -104,7 +104,7 @@ export function treeOf(
       values: new Float32Array(values!),
       certificate: new Float32Array(certificate!),
       width: CERTIFICATE_WIDTH,
-      renewed: words[6]! !== 0,
+      renewals: words[6]!,
       times,
     },
     rest,

@@ -7,6 +7,8 @@ import blockCode from "../../../shaders/block_types.wgsl" with { type: "text" };
 import checkCode from "../../../shaders/basis_check.wgsl" with { type: "text" };
 import certificateCheckCode from "../../../shaders/certificate_check.wgsl" with { type: "text" };
 import choleskyCode from "../../../shaders/basis_cholesky.wgsl" with { type: "text" };
+import projectCode from "../../../shaders/basis_project.wgsl" with { type: "text" };
+import shortCode from "../../../shaders/basis_short.wgsl" with { type: "text" };
 import basisGramCode from "../../../shaders/basis_gram.wgsl" with { type: "text" };
 import solveCode from "../../../shaders/basis_solve.wgsl" with { type: "text" };
 import commitCode from "../../../shaders/cut_commit.wgsl" with { type: "text" };
@@ -148,6 +150,23 @@ export function renewalKernels(last: boolean): readonly [RoundStep, RoundStep, R
     },
   ];
 }
+
+/** F of a renewed basis without another product with M. */
+export const projectKernel = plainKernel("basis project", projectCode, [
+  "rows",
+  "columns",
+  "gram",
+  "triangle",
+]);
+
+/** Decides whether that F holds enough. */
+export const shortKernel = plainKernel("basis short", shortCode, [
+  "sums",
+  "state",
+  "basisGroups",
+  "gram",
+  "triangle",
+]);
 
 /** Finds the heirs of the last frame's tree; left out when cold. */
 export const heirsKernel = kernel("heirs", heirsCode, "segments", [
@@ -332,6 +351,8 @@ export function cutSources(width: number, precision: Precision): PipelineSource[
   const kernels = [
     checkKernel,
     ...renewal,
+    projectKernel,
+    shortKernel,
     heirsKernel,
     ...LEVEL_KERNELS,
     leavesKernel(width),

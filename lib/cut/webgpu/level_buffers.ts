@@ -26,8 +26,8 @@ import {
 
 const SLOT_WORDS = GROUPS.length * 3;
 
-/** More of the trace than there is. */
-const RENEW_ALWAYS = 2;
+/** More of the trace than there is: never enough. */
+const NEVER = 2;
 
 /** What decides. */
 export interface RecursionSettings {
@@ -248,10 +248,12 @@ export function levelSettings(
     walk.matrix.size / 64,
     { f32: stop.kind === "ncut" ? stop.threshold : 0 },
     { f32: hysteresis },
-    { f32: renew ? RENEW_ALWAYS : STALE_TRACE },
+    { f32: renew ? NEVER : STALE_TRACE },
     thresholds,
     Number(steps === 1),
     candidates,
     { f32: 1 / walk.matrix.scale },
+    // With nothing to start from every vector is to be as good as it can.
+    { f32: held ? STALE_TRACE : NEVER },
   ];
 }

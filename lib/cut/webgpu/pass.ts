@@ -111,7 +111,7 @@ export class Pass {
     keepBasis(walk.gpu, before, onDevice);
     const tree = await this.#recursion.tree();
     let basis = before;
-    if (tree.renewed) {
+    if (tree.renewals > 0) {
       basis = takeColumns(tree.basis, walk.n, onDevice.width, 0, onDevice.rank);
       keepBasis(walk.gpu, basis, onDevice);
     }
@@ -140,7 +140,7 @@ export class Pass {
       ...bases,
       tree,
       traceShare: root.held / root.loops,
-      applications: steps * columns * (words + (tree.renewed ? 2 : 0)),
+      applications: steps * columns * (words + tree.renewals),
     };
   }
 

@@ -193,7 +193,8 @@ function recordLevels(
  */
 export function dispatchesOf(steps: number, warm: boolean, kept = false, refined = 0): number {
   const round = renewalKernels(true).length;
-  const renewal = 2 + 2 * round + 2 * steps;
+  // Four rounds; beside them sums and a check, a Gram matrix with its triangle, the projection and its check.
+  const renewal = 6 + 4 * round + 2 * steps;
   const sketch = warm ? 0 : 4 * round + 3 * steps + 1;
   const loops = Number(steps === 1);
   const levels = MAX_DEPTH * (LEVEL_KERNELS.length + Number(warm));
