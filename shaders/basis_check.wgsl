@@ -17,18 +17,9 @@ fn main() {
     trace += sums[t * level.stride + level.rank + 1u];
   }
   let stale = u32(held < level.enough * trace);
-  let blocks = (level.rank + level.probes + 63u) / 64u;
   state.renewed = stale;
-  basisGroups[0] = stale * level.stride / 32u;
-  basisGroups[1] = level.productRows;
-  basisGroups[2] = 1u;
-  basisGroups[3] = stale * blocks;
-  basisGroups[4] = blocks;
-  basisGroups[5] = 1u;
-  basisGroups[6] = stale;
-  basisGroups[7] = 1u;
-  basisGroups[8] = 1u;
-  basisGroups[9] = stale * ((level.n + 63u) / 64u);
-  basisGroups[10] = 1u;
-  basisGroups[11] = 1u;
+  for (var slot = 0u; slot < BASIS_SLOTS; slot++) {
+    let groups = stale * basis_groups(slot);
+    for (var axis = 0u; axis < 3u; axis++) { basisGroups[3u * slot + axis] = groups[axis]; }
+  }
 }

@@ -129,28 +129,11 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     }
     state.segments = next;
     state.tiles = tile;
-    let blocks = (level.rank + 63u) / 64u;
-    let busy = u32(next > 0u);
-    let slot = (level.depth + 1u) * 18u;
-    // By the order of `Groups` on the host: segments, tiles, grams, gram sums, candidates, decision.
-    nextGroups[slot + 0u] = next;
-    nextGroups[slot + 1u] = busy;
-    nextGroups[slot + 2u] = busy;
-    nextGroups[slot + 3u] = tile;
-    nextGroups[slot + 4u] = busy;
-    nextGroups[slot + 5u] = busy;
-    nextGroups[slot + 6u] = tile;
-    nextGroups[slot + 7u] = busy * blocks * blocks;
-    nextGroups[slot + 8u] = busy;
-    nextGroups[slot + 9u] = busy * ((level.rank * level.rank + 255u) / 256u);
-    nextGroups[slot + 10u] = next;
-    nextGroups[slot + 11u] = busy;
-    nextGroups[slot + 12u] = tile;
-    nextGroups[slot + 13u] = busy * level.candidates;
-    nextGroups[slot + 14u] = busy;
-    nextGroups[slot + 15u] = busy;
-    nextGroups[slot + 16u] = busy;
-    nextGroups[slot + 17u] = busy;
+    let slot = (level.depth + 1u) * 3u * GROUP_KINDS;
+    for (var kind = 0u; kind < GROUP_KINDS; kind++) {
+      let groups = level_groups(kind, next, tile);
+      for (var axis = 0u; axis < 3u; axis++) { nextGroups[slot + 3u * kind + axis] = groups[axis]; }
+    }
     productGroups[0] = (state.leaves + state.cuts + 31u) / 32u;
     productGroups[1] = level.productRows;
     productGroups[2] = 1u;

@@ -103,7 +103,8 @@ struct State {
   overflow: u32,     // 1: leaves or depth ran out, 2: a segment is not for the device
   segments: u32,     // active ones of the coming level
   tiles: u32,
-  renewed: u32,      // products with M that renewing the basis took: 0, 1 or 2
+  renewed: u32,      // products with M that renewing the basis took: 0, 1 or 2, and 2 for a second try
+  tried: u32,        // columns of the certificate of a tree that was given up
 }
 
 const NONE = 0xffffffffu;
@@ -116,4 +117,38 @@ fn noise(counter: u32) -> f32 {
   let state = counter * 747796405u + 2891336453u;
   let word = ((state >> ((state >> 28u) + 4u)) ^ state) * 277803737u;
   return f32((word >> 22u) ^ word) / 2147483648.0 - 1.0;
+}
+
+// Kinds of workgroups of a level.
+const GROUP_KINDS = 6u;
+
+// The workgroups of a level by the order of `GROUPS` on the host: segments, tiles, grams, gram sums,
+// candidates, decision. None where there are no segments.
+fn level_groups(kind: u32, segments: u32, tiles: u32) -> vec3u {
+  let busy = u32(segments > 0u);
+  let blocks = (level.rank + 63u) / 64u;
+  var groups = vec3u(busy);
+  switch kind {
+    case 0u: { groups.x = segments; }
+    case 1u: { groups.x = tiles; }
+    case 2u: { groups = vec3u(tiles, busy * blocks * blocks, busy); }
+    case 3u: { groups = vec3u(busy * ((level.rank * level.rank + 255u) / 256u), segments, busy); }
+    case 4u: { groups = vec3u(tiles, busy * level.candidates, busy); }
+    default: {}
+  }
+  return groups;
+}
+
+// Kinds of workgroups of the basis.
+const BASIS_SLOTS = 4u;
+
+// The workgroups that renew a basis: product, Gram matrix, Cholesky, solution.
+fn basis_groups(slot: u32) -> vec3u {
+  let blocks = (level.rank + level.probes + 63u) / 64u;
+  switch slot {
+    case 0u: { return vec3u(level.stride / 32u, level.productRows, 1u); }
+    case 1u: { return vec3u(blocks, blocks, 1u); }
+    case 2u: { return vec3u(1u); }
+    default: { return vec3u((level.n + 63u) / 64u, 1u, 1u); }
+  }
 }

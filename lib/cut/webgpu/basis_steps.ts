@@ -50,9 +50,7 @@ export function recordRenewal(
   rows: Block,
   buffers: BasisBuffers,
 ): void {
-  const { walk, settings: { steps } } = plan;
-  const { gpu } = walk;
-  const { basisGroups } = buffers.shared;
+  const { gpu } = plan.walk;
   const uniform = recorder.uniform(levelSettings(plan, 0));
   const first = { ...buffers.shared, ...levelBuffers(buffers, 0), rows: rows.buffer };
   recorder.dispatchIndirect(
@@ -62,25 +60,48 @@ export function recordRenewal(
     slotOf(0, sumsKernel.groups),
   );
   recorder.dispatch(gpu.pipeline(checkKernel.source), bindingsOf(checkKernel, uniform, first), [1]);
+  recordHalfIteration(recorder, plan, basis, rows, buffers, (images, columns, dispatch) => {
+    const [gram, cholesky] = renewalKernels(false);
+    dispatch(gram, images);
+    dispatch(cholesky, images);
+    dispatch({ kernel: projectKernel, slot: 3 }, { ...images, columns });
+    // What it writes cannot say how often it runs.
+    recorder.dispatch(gpu.pipeline(shortKernel.source), bindingsOf(shortKernel, uniform, first), [1]);
+  });
+}
+
+/**
+ * V ← orth((Mᵀ)^k·Q) with Q = orth(F), and F ← M^k·V; as many workgroups as `basisGroups` says.
+ *
+ * @param between records what comes between the two, from Y = (Mᵀ)^k·Q and Q.
+ */
+export function recordHalfIteration(
+  recorder: Recorder,
+  plan: LevelPlan,
+  basis: ResidentBasis,
+  rows: Block,
+  { shared }: BasisBuffers,
+  between?: (images: RoundBlocks, columns: GPUBuffer, dispatch: RoundDispatch) => void,
+): void {
+  const { walk, settings: { steps } } = plan;
+  const uniform = recorder.uniform(levelSettings(plan, 0));
   const dispatch: RoundDispatch = ({ kernel, slot }, round) => {
     recorder.dispatchIndirect(
-      gpu.pipeline(kernel.source),
-      bindingsOf(kernel, uniform, { ...buffers.shared, rows: rows.buffer, ...round }),
-      basisGroups,
+      walk.gpu.pipeline(kernel.source),
+      bindingsOf(kernel, uniform, { ...shared, rows: rows.buffer, ...round }),
+      shared.basisGroups,
       slot * 12,
     );
   };
   const block = (label: string) => walk.newBlock(recorder, basis.width, label);
   const columns = block("columns of the factor");
   recordRounds(rows.buffer, rows.buffer, block("columns between rounds").buffer, columns.buffer, dispatch);
-  const image = walk.recordWord(recorder, backward(steps), columns, basisGroups);
-  const [gram, cholesky] = renewalKernels(false);
-  const images = { columns: image.buffer, probes: image.buffer, solution: image.buffer };
-  dispatch(gram, images);
-  dispatch(cholesky, images);
-  dispatch({ kernel: projectKernel, slot: 3 }, { ...images, columns: columns.buffer });
-  // What it writes cannot say how often it runs.
-  recorder.dispatch(gpu.pipeline(shortKernel.source), bindingsOf(shortKernel, uniform, first), [1]);
+  const image = walk.recordWord(recorder, backward(steps), columns, shared.basisGroups);
+  between?.(
+    { columns: image.buffer, probes: image.buffer, solution: image.buffer },
+    columns.buffer,
+    dispatch,
+  );
   recordRounds(
     image.buffer,
     basis.buffer,
@@ -89,7 +110,7 @@ export function recordRenewal(
     dispatch,
     true,
   );
-  walk.recordWord(recorder, forward(steps), basis, basisGroups, rows);
+  walk.recordWord(recorder, forward(steps), basis, shared.basisGroups, rows);
 }
 
 /**
@@ -148,11 +169,11 @@ function gramGroups({ rank, probes }: ResidentBasis): [number, number] {
   return [blocks, blocks];
 }
 
-/** Dispatches a kernel of a round over the blocks that it goes from and to. */
-type RoundDispatch = (
-  step: RoundStep,
-  round: Readonly<Record<"columns" | "probes" | "solution", GPUBuffer>>,
-) => void;
+/** The blocks that a round goes from and to. */
+type RoundBlocks = Readonly<Record<"columns" | "probes" | "solution", GPUBuffer>>;
+
+/** Dispatches a kernel of a round. */
+type RoundDispatch = (step: RoundStep, round: RoundBlocks) => void;
 
 /**
  * Two rounds, as one leaves what f32 lost: the columns of a block made orthonormal, and probes beside them.

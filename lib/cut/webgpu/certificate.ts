@@ -4,19 +4,25 @@
  * @module
  */
 import { backward, forward } from "../../walk/tally.ts";
+import type { Block } from "../../walk/webgpu/matrix.ts";
 import type { Recorder } from "../../walk/webgpu/recorder.ts";
 import type { HeldBuffers } from "./held_buffers.ts";
 import { type BufferName, certificateCheckKernel, holdKernel, type Kernel, leavesKernel } from "./kernels.ts";
 import { CERTIFICATE_WIDTH, MAX_NODES } from "./layout.ts";
 import { bindingsOf, type LevelPlan, levelSettings, type TreeBuffers } from "./level_buffers.ts";
 
-/** Labels and A·[H | Y] of the tree, which is kept as well where something takes it up. */
+/**
+ * Labels and A·[H | Y] of the tree, which is kept as well where something takes it up.
+ *
+ * @param target the block of an earlier certificate whose place this one takes, if the tree was made anew.
+ */
 export function recordCertificate(
   recorder: Recorder,
   plan: LevelPlan,
   shared: TreeBuffers,
   kept?: HeldBuffers,
-): GPUBuffer {
+  target?: Block,
+): Block {
   const { walk, settings: { steps } } = plan;
   const { gpu, n } = walk;
   const block = walk.newBlock(recorder, CERTIFICATE_WIDTH, "certificate");
@@ -30,11 +36,11 @@ export function recordCertificate(
   );
   if (kept) recordPlain(recorder, plan, holdKernel, { ...shared, keptNodes: kept.nodes });
   const adjacency = backward(steps) + forward(steps);
-  return walk.recordWord(recorder, adjacency, block, shared.productGroups).buffer;
+  return walk.recordWord(recorder, adjacency, block, shared.productGroups, target);
 }
 
 /**
- * Counts the cuts whose certificate has a residual above a tolerance.
+ * Counts the segments whose certificate fails, as `failuresOf` on the host.
  *
  * @param kept the tree as {@linkcode recordCertificate} kept it.
  */
@@ -42,15 +48,15 @@ export function recordCheck(
   recorder: Recorder,
   plan: LevelPlan,
   shared: TreeBuffers,
-  certificate: GPUBuffer,
+  certificate: Block,
   kept: HeldBuffers,
   tolerance: number,
 ): GPUBuffer {
-  const weak = recorder.temporary(4, "weak cuts");
+  const weak = recorder.temporary(4, "segments that fail");
   recorder.clear(weak);
   const kernel = certificateCheckKernel(CERTIFICATE_WIDTH, tolerance);
   const uniform = recorder.uniform(levelSettings(plan, 0));
-  const buffers = { ...shared, block: certificate, keptNodes: kept.nodes, weak };
+  const buffers = { ...shared, block: certificate.buffer, keptNodes: kept.nodes, weak };
   recorder.dispatch(
     plan.walk.gpu.pipeline(kernel.source),
     bindingsOf(kernel, uniform, buffers),

@@ -62,8 +62,10 @@ export interface DeviceTree {
   /** A·[H | Y], `[N, width]`: leaves first, then the cuts in the tree's order. */
   readonly certificate: Float32Array<ArrayBuffer>;
   readonly width: number;
-  /** Products with M, of all columns, that renewing the basis took: 0 where it was not renewed. */
+  /** Products with M, of all columns, that renewing the basis took, for a tree that was given up as well. */
   readonly renewals: number;
+  /** Columns of the certificate of a tree that was given up for this one; 0 where there was none. */
+  readonly tried: number;
   readonly times: readonly StageTime[];
 }
 
@@ -105,6 +107,7 @@ export function treeOf(
       certificate: new Float32Array(certificate!),
       width: CERTIFICATE_WIDTH,
       renewals: words[6]!,
+      tried: words[7]!,
       times,
     },
     rest,

@@ -129,7 +129,7 @@ export function recordExactRecursion(
   recordExactLevels(recorder, plan, buffers, shared, whole);
   recorder.stage("scores");
   const certificate = recordCertificate(recorder, plan, shared);
-  recordTreeReads(recorder, shared, certificate, n);
+  recordTreeReads(recorder, shared, certificate.buffer, n);
   recorder.read(shared.gates, MULTIPLIED_OFFSET, 4);
 }
 

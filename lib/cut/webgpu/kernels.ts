@@ -11,6 +11,7 @@ import projectCode from "../../../shaders/basis_project.wgsl" with { type: "text
 import shortCode from "../../../shaders/basis_short.wgsl" with { type: "text" };
 import basisGramCode from "../../../shaders/basis_gram.wgsl" with { type: "text" };
 import solveCode from "../../../shaders/basis_solve.wgsl" with { type: "text" };
+import againCode from "../../../shaders/cut_again.wgsl" with { type: "text" };
 import commitCode from "../../../shaders/cut_commit.wgsl" with { type: "text" };
 import decideCode from "../../../shaders/cut_decide.wgsl" with { type: "text" };
 import eigenCode from "../../../shaders/cut_eigen.wgsl" with { type: "text" };
@@ -254,11 +255,22 @@ export const LEVEL_KERNELS: readonly LevelKernel[] = [
   commitKernel,
 ];
 
-/** Counts the cuts whose certificate has a residual above a tolerance; `width` is the block's row length. */
+/** Counts the segments whose certificate fails by a residual above a tolerance or else; `width` is the block's row length. */
 export function certificateCheckKernel(width: number, tolerance: number): Kernel {
   const buffers = ["order", "state", "tree", "byDepth", "block", "keptNodes", "weak"] as const;
   return plainKernel("certificate check", certificateCheckCode, buffers, { width, tolerance });
 }
+
+/** Begins the recursion anew with a renewed basis, where a certificate fails. */
+export const againKernel = plainKernel("again", againCode, [
+  "segments",
+  "tiles",
+  "state",
+  "tree",
+  "nextGroups",
+  "basisGroups",
+  "weak",
+]);
 
 /** Closes a recursion by exact products that nothing calls for. */
 export const gateKernel = plainKernel("exact gate", exactGateCode, ["nextGroups", "weak"]);
@@ -360,6 +372,7 @@ export function cutSources(width: number, precision: Precision): PipelineSource[
     ...[false, true].map(scalesKernel),
     openKernel,
     certificateCheckKernel(width, 1e-4),
+    againKernel,
     gateKernel,
     ...Object.values(roundKernels(precision)),
     ...exactLevelKernels(precision),

@@ -12,8 +12,15 @@ import { Recorder, type Submitted } from "../../walk/webgpu/recorder.ts";
 import type { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
 import { recordGram, recordRenewal, recordSketch, type ResidentBasis } from "./basis_steps.ts";
 import { recordCertificate, recordCheck } from "./certificate.ts";
+import { WARM_RESIDUAL } from "../confirm.ts";
 import { type DeviceTree, recordTreeReads, treeOf } from "./device_tree.ts";
-import { exactDispatchesOf, type ExactTree, exactTreeOf, recordExactRecursion } from "./exact_recursion.ts";
+import {
+  exactDispatchesOf,
+  type ExactTree,
+  exactTreeOf,
+  fitsExactly,
+  recordExactRecursion,
+} from "./exact_recursion.ts";
 import { acquireHeld, type HeldBuffers, type HeldTables, temporaryHeld } from "./held_buffers.ts";
 import { heirsKernel, LEVEL_KERNELS, renewalKernels } from "./kernels.ts";
 import { MAX_DEPTH, MAX_LEAVES, tilesOf } from "./layout.ts";
@@ -27,6 +34,7 @@ import {
   type RecursionSettings,
   slotOf,
 } from "./level_buffers.ts";
+import { recordSecondTry } from "./second_try.ts";
 
 /** Largest rank that the eigensolver's workgroup holds: two components a thread. */
 const EIGEN_RANK = 512;
@@ -93,7 +101,9 @@ export function submitRecursion(
   const recorder = new Recorder(gpu, "cut");
   if (copied) recorder.copy(copied.buffer, 0, basis.buffer, 0, copied.buffer.size);
   const refines = tolerance !== undefined;
-  const kept = keep ? acquireHeld(gpu, n) : refines ? temporaryHeld(recorder, n) : undefined;
+  // Products are left out only where M is in one piece.
+  const again = held !== undefined && fitsExactly(walk);
+  const kept = keep ? acquireHeld(gpu, n) : refines || again ? temporaryHeld(recorder, n) : undefined;
   const buffers = allocate(recorder, plan, factorWords(plan), kept);
   if (sketch) {
     recorder.stage("sketch");
@@ -106,11 +116,16 @@ export function submitRecursion(
   if (exactLoops) walk.matrix.recordRowSquares(recorder, shared.loops);
   recordRenewal(recorder, plan, basis, rows, buffers);
   recorder.stage("recursion");
-  recordLevels(recorder, plan, buffers, rows.buffer);
+  const levels = levelsOver(recorder, plan, buffers, rows.buffer);
+  levels();
   recorder.stage("certificate");
   const certificate = recordCertificate(recorder, plan, shared, kept);
+  if (kept && again) {
+    recorder.stage("second try");
+    recordSecondTry(recorder, { plan, basis, rows, buffers, kept, certificate, levels }, WARM_RESIDUAL);
+  }
   if (sketch) recordGram(recorder, plan, basis, rows, buffers);
-  recordTreeReads(recorder, shared, certificate, n);
+  recordTreeReads(recorder, shared, certificate.buffer, n);
   recorder.read(basis.buffer, 0, n * basis.width * 4);
   recorder.read(shared.gram, 0, sketch ? (basis.rank + basis.probes) ** 2 * 4 : 4);
   if (exactLoops) recorder.read(shared.loops, 0, n * 4);
@@ -162,42 +177,45 @@ function factorWords({ walk: { n }, shape: { rank, width, probes } }: LevelPlan)
   };
 }
 
-/** All levels of the schedule. */
-function recordLevels(
+/** Binds all levels of the schedule; what it returns records them, once or more often. */
+function levelsOver(
   recorder: Recorder,
   plan: LevelPlan,
   buffers: LevelBuffers<keyof ReturnType<typeof factorWords>>,
   rows: GPUBuffer,
-): void {
+): () => void {
   const { walk: { gpu }, held } = plan;
-  for (let depth = 0; depth < MAX_DEPTH; depth++) {
+  const bound = Array.from({ length: MAX_DEPTH }, (_, depth) => {
     const uniform = recorder.uniform(levelSettings(plan, depth));
     const level = { ...buffers.shared, ...levelBuffers(buffers, depth % 2), rows };
-    for (const kernel of held ? [heirsKernel, ...LEVEL_KERNELS] : LEVEL_KERNELS) {
-      recorder.dispatchIndirect(
-        gpu.pipeline(kernel.source),
-        bindingsOf(kernel, uniform, level),
-        buffers.groups[depth % 2]!,
-        slotOf(depth, kernel.groups),
-      );
-    }
-  }
+    const groups = buffers.groups[depth % 2]!;
+    return (held ? [heirsKernel, ...LEVEL_KERNELS] : LEVEL_KERNELS).map((kernel) => ({
+      kernel: recorder.bind(gpu.pipeline(kernel.source), bindingsOf(kernel, uniform, level)),
+      groups,
+      offset: slotOf(depth, kernel.groups),
+    }));
+  }).flat();
+  return () => bound.forEach(({ kernel, groups, offset }) => recorder.runIndirect(kernel, groups, offset));
 }
 
 /**
  * Dispatches of a frame, which depend on neither the picture nor the depth of its tree. A cold frame's are
- * those of one sketch, whose certificate is checked where exact products may follow.
+ * those of one sketch, whose certificate is checked where exact products may follow; a warm one's have room
+ * for a second try.
  *
  * @param kept whether the tree is kept for the next frame.
  * @param refined nodes of a frame that exact products may cut anew; 0 where they may not.
  */
 export function dispatchesOf(steps: number, warm: boolean, kept = false, refined = 0): number {
   const round = renewalKernels(true).length;
-  // Four rounds; beside them sums and a check, a Gram matrix with its triangle, the projection and its check.
-  const renewal = 6 + 4 * round + 2 * steps;
+  const iteration = 4 * round + 2 * steps;
+  // Sums and a check; a Gram matrix with its triangle, the projection and its check.
+  const renewal = 2 + iteration + 4;
   const sketch = warm ? 0 : 4 * round + 3 * steps + 1;
   const loops = Number(steps === 1);
   const levels = MAX_DEPTH * (LEVEL_KERNELS.length + Number(warm));
-  const exact = refined > 0 ? 2 + Number(!kept) + exactDispatchesOf(refined, MAX_LEAVES, true) : 0;
-  return levels + loops + renewal + sketch + 1 + Number(kept) + 3 * steps + exact;
+  const certificate = 1 + Number(kept || warm || refined > 0) + 2 * steps;
+  const again = warm ? 2 + iteration + levels + certificate : 0;
+  const exact = refined > 0 ? 2 + exactDispatchesOf(refined, MAX_LEAVES, true) : 0;
+  return steps + loops + sketch + renewal + levels + certificate + again + exact;
 }
