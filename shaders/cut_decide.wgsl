@@ -1,9 +1,10 @@
 // Decides which segments of the level are split and lays out the next level.
 //
 // A segment is split where its NCut is below T/(n − 1), T = (1ᵀA1 − tr A)/2, or below
-// a fixed threshold; what it did in the last frame moves the threshold by the
-// hysteresis. Where leaves run out the clearest cuts go first. A cut that continues
-// the last frame's is kept unless the new one is better by HOLD.
+// a fixed threshold. The hysteresis raises that for a cut whose parts are those of the last
+// frame's, with at least half of their union in common, and lowers it for a segment
+// that was left whole. Where leaves run out the clearest cuts go first. A cut whose vector
+// continues the last frame's is kept unless the new one is better by HOLD.
 //
 // Bindings: 3 segments; 12 pairs; 13 values; 14 sorted; 16 cuts; 17 state; 18 tree;
 // 19 and 20 segments and tiles of the next level; 21 workgroups of its dispatches;
@@ -24,18 +25,33 @@
 @group(0) @binding(22) var<storage, read_write> productGroups: array<u32>;
 @group(0) @binding(23) var<storage, read> heldNodes: array<HeldNode>;
 
-const HOLD = 1.15;
+const HOLD = 1.05;
+const LEAST_IOU = 0.5;
 
 var<workgroup> wanted: array<f32, 256>;
 var<workgroup> positions: array<u32, 256>;
 
 fn best_of(segment: Segment, candidate: u32, tiles: u32) -> Cut {
-  var best = Cut(NOTHING, 0u);
+  var best = Cut(NOTHING, 0u, 0u);
   for (var t = segment.tile; t < segment.tile + segment.tiles; t++) {
     let cut = cuts[candidate * tiles + t];
     if (cut.ncut < best.ncut) { best = cut; }
   }
   return best;
+}
+
+// Whether the parts of a cut are those that the segment's place had in the last frame.
+fn is_kept(segment: Segment, candidate: u32, tiles: u32, position: u32) -> bool {
+  let held = heldNodes[segment.heir];
+  // Nodes shared by the left part with the last left and right ones, then those by the right part.
+  var shared_nodes = vec4u();
+  for (var t = segment.tile; t < segment.tile + segment.tiles; t++) {
+    shared_nodes += (vec4u(cuts[candidate * tiles + t].overlap) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u);
+  }
+  let own = vec4u(vec2u(position), vec2u(segment.size - position));
+  let last = vec4u(held.left, held.size - held.left, held.left, held.size - held.left);
+  let iou = vec4f(shared_nodes) / vec4f(own + last - shared_nodes);
+  return max(min(iou.x, iou.w), min(iou.y, iou.z)) >= LEAST_IOU;
 }
 
 @compute @workgroup_size(256)
@@ -54,14 +70,18 @@ fn main(@builtin(local_invocation_index) thread: u32) {
       limit = max(pair.weight - pair.loops, 0.0) / 2.0 / f32(max(segment.size, 2u) - 1u);
     }
     if (segment.heir != NONE) {
-      let split = heldNodes[segment.heir].split == 1u;
-      limit *= select(1.0 - level.hysteresis, 1.0 + level.hysteresis, split);
+      let split = heldNodes[segment.heir].middle > 0u;
       if (split && pair.hasHeld == 1u) {
         let held = best_of(segment, 1u, tiles);
         if (held.ncut < NOTHING && held.ncut <= cut.ncut * HOLD) {
           cut = held;
           candidate = 1u;
         }
+      }
+      if (!split) {
+        limit *= 1.0 - level.hysteresis;
+      } else if (is_kept(segment, candidate, tiles, cut.position)) {
+        limit *= 1.0 + level.hysteresis;
       }
     }
     if (cut.ncut < limit) {

@@ -1,5 +1,5 @@
 // The tree as the next frame's kernels take it up: the leaves below each node, which are
-// numbered from left to right, its size, whether it was split, and its depth. Entries
+// numbered from left to right, the first of its right part, its size and that of its left part, its depth. Entries
 // beyond the tree's nodes are of no node: they share nothing with any segment.
 //
 // Bindings: 17 state; 18 tree; 37 nodes as they are held [128].
@@ -19,9 +19,11 @@ fn main(@builtin(local_invocation_index) thread: u32) {
       if (tree[i].child != 0u) { continue; }
       held.low += u32(tree[i].begin < begin);
       held.high += u32(tree[i].begin < begin + size);
+      held.middle += u32(tree[thread].child != 0u && tree[i].begin < tree[tree[thread].child + 1u].begin);
     }
     held.size = size;
-    held.split = u32(tree[thread].child != 0u);
+    let child = tree[thread].child;
+    if (child != 0u) { held.left = tree[child].size; }
     held.depth = tree[thread].depth;
   }
   keptNodes[thread] = held;

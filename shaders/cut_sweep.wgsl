@@ -111,10 +111,10 @@ fn main(
   }
   workgroupBarrier();
   if (thread == 0u) {
-    var best = Cut(NOTHING, 0u);
+    var best = Cut(NOTHING, 0u, 0u);
     for (var i = 0u; i < 64u; i++) {
       if (ncuts[i] < best.ncut) {
-        best = Cut(ncuts[i], tile.begin - segment.begin + i + 1u);
+        best = Cut(ncuts[i], tile.begin - segment.begin + i + 1u, 0u);
       }
     }
     cuts[group.y * groups.x + group.x] = best;

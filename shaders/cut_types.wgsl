@@ -64,6 +64,7 @@ struct Pair {
 struct Cut {
   ncut: f32,         // NOTHING where there is none
   position: u32,     // nodes on the left
+  overlap: u32,      // of the tile with the parts of the last frame's cut, see `cut_overlap.wgsl`
 }
 
 struct Node {
@@ -89,11 +90,11 @@ struct HeldNode {
   low: u32,          // its leaves are low … high − 1
   high: u32,
   size: u32,
-  split: u32,
+  middle: u32,       // first leaf of its right part, 0 where it was not split
   depth: u32,
+  left: u32,         // nodes of its left part
   unused0: u32,
   unused1: u32,
-  unused2: u32,
 }
 
 struct State {

@@ -1,18 +1,12 @@
 import { assert, assertAlmostEquals, assertEquals, assertLessOrEqual } from "@std/assert";
 import { cutFrame, type CutSettings } from "../lib/cut/cut_frame.ts";
-import { judge } from "../lib/cut/certify.ts";
 import { cutWalk } from "../lib/cut/cut_walk.ts";
-import { cutsOf, labelNodes } from "../lib/cut/grow.ts";
 import { HYSTERESIS } from "../lib/cut/stop.ts";
-import { branchesFrom, vectorImages } from "../lib/cut/webgpu/branches.ts";
 import { cutExactlyOnDevice } from "../lib/cut/webgpu/exact_on_device.ts";
 import { exactDispatchesOf } from "../lib/cut/webgpu/exact_recursion.ts";
 import { MAX_LEAVES } from "../lib/cut/webgpu/layout.ts";
-import { Pass } from "../lib/cut/webgpu/pass.ts";
 import { adjustedRand } from "../lib/eval/metrics.ts";
-import { uniform } from "../lib/random.ts";
-import { takeColumns } from "../lib/walk/block.ts";
-import { blockWalk, disturbed, newSeed, withDevice } from "./device_matrices.ts";
+import { blockWalk, disturbed, gridWalk, newSeed, withDevice } from "./device_matrices.ts";
 import {
   denseAdjacency,
   denseFiedler,
@@ -217,53 +211,6 @@ Deno.test("cutWalk() leaves to the host what exact products on the device cannot
     assertEquals(await cutExactlyOnDevice(walk, SETTINGS, undefined), undefined, "several bands");
     walk.release();
   }, { precision: "f32", maxBand: 64 * 192 * 4 });
-});
-
-/** Neighbours on a grid, in four quarters that are tied more weakly: of nearly full rank. */
-function gridWalk(side: number, seed: number): Float32Array<ArrayBuffer> {
-  const next = uniform(seed);
-  const n = side * side;
-  const at = (i: number) => [Math.floor(i / side), i % side] as const;
-  const quarter = (i: number) => at(i).map((v) => Number(v < side * 0.4)).join();
-  const matrix = new Float32Array(n * n);
-  for (let i = 0; i < n; i++) {
-    const row = Float32Array.from({ length: n }, (_, j) => {
-      // Farther across than along, so that no two vectors of a quarter are a tie.
-      const far = (at(i)[0] - at(j)[0]) ** 2 + 2 * (at(i)[1] - at(j)[1]) ** 2;
-      return (quarter(i) === quarter(j) ? 1 : 0.1) * Math.exp(-far / 2) * (0.8 + 0.4 * next()) + 1e-5;
-    });
-    const sum = row.reduce((a, b) => a + b);
-    matrix.set(row.map((v) => v / sum), i * n);
-  }
-  return matrix;
-}
-
-Deno.test("certificate_check counts the cuts that judge() finds with too large a residual", async () => {
-  const seed = newSeed();
-  const n = 576;
-  await withDevice(async (device) => {
-    const walk = await device.fromDense(gridWalk(24, seed), n);
-    for (const stop of [{ kind: "manc-ncut" }, { kind: "ncut", threshold: 0.5 }] as const) {
-      const settings = { ...SETTINGS, stop };
-      const { tree } = await Pass.sketch(walk, settings, 256, undefined).sketched();
-      const { root, places } = branchesFrom(tree, undefined);
-      const cuts = cutsOf(root);
-      const { cuts: certificates } = judge(
-        cuts,
-        labelNodes(root, n),
-        tree.leaves,
-        tree.loops!,
-        takeColumns(tree.certificate, n, tree.width, 0, tree.leaves),
-        vectorImages(tree, cuts.map(({ branch }) => places.get(branch)!)),
-      );
-      const above = (bound: number) => certificates.filter(({ residual }) => residual > bound).length;
-      const message = `seed ${seed}: ${certificates.map(({ residual }) => residual)}, ${tree.weak} weak`;
-      // What lies at the bound rounding decides.
-      assert(above(1.01e-4) <= tree.weak && tree.weak <= above(0.99e-4), message);
-      assert(tree.weak > 0 && tree.refined, message);
-    }
-    walk.release();
-  });
 });
 
 Deno.test("cutWalk() refines a cold factor's vectors within the frame's one readback", async () => {

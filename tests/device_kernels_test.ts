@@ -1,6 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals, assertLessOrEqual } from "@std/assert";
 import { allowedPositions, ascending, sweepFactor } from "../lib/cut/sweep.ts";
-import { LEVEL_KERNELS } from "../lib/cut/webgpu/kernels.ts";
+import { levelKernels } from "../lib/cut/webgpu/kernels.ts";
+import { CUT_WORDS } from "../lib/cut/webgpu/layout.ts";
 import { bindingsOf } from "../lib/cut/webgpu/level_buffers.ts";
 import { uniform } from "../lib/random.ts";
 import { type Gpu, openGpu } from "../lib/walk/webgpu/device.ts";
@@ -43,7 +44,7 @@ Deno.test("cut_sweep tries all thresholds or those of a number of evenly spaced 
   const stride = 64;
   const sizes = [150, 2, 64, 65];
   const n = sizes.reduce((a, b) => a + b);
-  const sweep = LEVEL_KERNELS.find(({ source }) => source.label === "cut sweep")!;
+  const sweep = levelKernels(false).find(({ source }) => source.label === "cut sweep")!;
   await withGpu(async (gpu) => {
     for (const [thresholds, minPart] of [[0, 1], [1, 1], [2, 5], [7, 1], [100, 1], [5000, 20]] as const) {
       const rows = new Float32Array(n * stride);
@@ -79,7 +80,7 @@ Deno.test("cut_sweep tries all thresholds or those of a number of evenly spaced 
         recorder.upload(buffer, data);
         return buffer;
       };
-      const cuts = recorder.temporary(2 * count * 8, "cuts");
+      const cuts = recorder.temporary(2 * count * CUT_WORDS * 4, "cuts");
       // The fields of `Level`, of which the sweep reads n, rank, stride, minPart and thresholds.
       const fields = [n, rank, stride, 0, 0, minPart, 0, 0, 0, 0, 0, 0, 0, 0, thresholds, 0, 2, 0];
       const level = recorder.uniform(fields);
@@ -93,7 +94,7 @@ Deno.test("cut_sweep tries all thresholds or those of a number of evenly spaced 
         cuts,
       };
       recorder.dispatch(gpu.pipeline(sweep.source), bindingsOf(sweep, level, buffers), [count, 2]);
-      recorder.read(cuts, 0, 2 * count * 8);
+      recorder.read(cuts, 0, 2 * count * CUT_WORDS * 4);
       const { data } = await recorder.finish();
       const [ncuts, positions] = [new Float32Array(data[0]!), new Uint32Array(data[0]!)];
       let from = 0;
@@ -120,7 +121,7 @@ Deno.test("cut_sweep tries all thresholds or those of a number of evenly spaced 
           const expected = sweepFactor(compact, rank, all, degrees, order, allowed);
           let [ncut, position] = [1e30, 0];
           for (let t = segments[s * 8 + 2]!; t < segments[s * 8 + 2]! + segments[s * 8 + 3]!; t++) {
-            const at = (candidate * count + t) * 2;
+            const at = (candidate * count + t) * CUT_WORDS;
             if (ncuts[at]! < ncut) [ncut, position] = [ncuts[at]!, positions[at + 1]!];
           }
           if (Number.isNaN(expected.ncut)) assertEquals(position, 0, message);

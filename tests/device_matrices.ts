@@ -71,3 +71,22 @@ export function disturbed(
   }
   return out;
 }
+
+/** Neighbours on a grid, in four quarters that are tied more weakly: of nearly full rank. */
+export function gridWalk(side: number, seed: number): Float32Array<ArrayBuffer> {
+  const next = uniform(seed);
+  const n = side * side;
+  const at = (i: number) => [Math.floor(i / side), i % side] as const;
+  const quarter = (i: number) => at(i).map((v) => Number(v < side * 0.4)).join();
+  const matrix = new Float32Array(n * n);
+  for (let i = 0; i < n; i++) {
+    const row = Float32Array.from({ length: n }, (_, j) => {
+      // Farther across than along, so that no two vectors of a quarter are a tie.
+      const far = (at(i)[0] - at(j)[0]) ** 2 + 2 * (at(i)[1] - at(j)[1]) ** 2;
+      return (quarter(i) === quarter(j) ? 1 : 0.1) * Math.exp(-far / 2) * (0.8 + 0.4 * next()) + 1e-5;
+    });
+    const sum = row.reduce((a, b) => a + b);
+    matrix.set(row.map((v) => v / sum), i * n);
+  }
+  return matrix;
+}

@@ -269,7 +269,7 @@ function heldTree(labels: Uint16Array<ArrayBuffer>, parents: readonly number[]):
     return {
       leaves: inside,
       size: labels.reduce((sum, leaf) => sum + (inside.includes(leaf) ? 1 : 0), 0),
-      split: children[id]!.length > 0,
+      leftLeaves: under.get(children[id]![0]!)?.length ?? 0,
       vector: Float32Array.from(labels, (leaf) => side.get(leaf) ?? 0),
     };
   });

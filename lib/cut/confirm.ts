@@ -14,7 +14,7 @@ import { type Certificate, type Certificates, certify, type CutLeaves } from "./
 import { ENOUGH_TRACE, type Factor } from "./factor.ts";
 import { FactorSolver, sweepRows } from "./factor_solver.ts";
 import { type Branch, branchesOf, cutsOf, grow, type GrowSettings, labelNodes, leavesOf } from "./grow.ts";
-import type { HeldTree } from "./held_tree.ts";
+import { type HeldTree, wasCut } from "./held_tree.ts";
 import { Iterate, OperatorSolver } from "./operator.ts";
 import { thresholdOf } from "./stop.ts";
 
@@ -143,8 +143,8 @@ export function failuresOf(
   { stop, maxSegments }: GrowSettings,
   tolerance: number,
 ): number {
-  const limit = ({ proposal, held }: Branch, total: number) =>
-    thresholdOf(stop, { ...proposal, total }, held?.split);
+  const limit = ({ proposal, history }: Branch, total: number) =>
+    thresholdOf(stop, { ...proposal, total }, history);
   const failed = cutsOf(root).filter(({ branch }, i) => {
     const { ncut, total, residual } = cuts[i]!;
     return residual > tolerance || !(ncut < limit(branch, total));
@@ -181,7 +181,7 @@ function takeCertificate(
 ): Branch {
   branch.proposal = { ...branch.proposal, ncut, total, residual };
   branch.cost = ncut;
-  branch.threshold = thresholdOf(stop, branch.proposal, branch.held?.split);
+  branch.threshold = thresholdOf(stop, branch.proposal, branch.history);
   return branch;
 }
 
@@ -201,7 +201,7 @@ function takeTotals(root: Branch, totals: readonly number[], settings: GrowSetti
   return leaves.filter((leaf, i) => {
     const before = leaf.cost < leaf.threshold;
     leaf.proposal = { ...leaf.proposal, total: totals[i]! };
-    leaf.threshold = thresholdOf(settings.stop, leaf.proposal, leaf.held?.split);
+    leaf.threshold = thresholdOf(settings.stop, leaf.proposal, leaf.history);
     return room && !before && leaf.cost < leaf.threshold;
   });
 }
@@ -280,6 +280,7 @@ async function improve(work: Confirmation, branches: readonly Branch[]): Promise
     const { nodes, vector: start, ncut } = branch.proposal;
     const again = sweepRows(factor, nodes, iterates[b]!.fiedlerVector(), start, settings);
     branch.proposal = { ...again, theta, residual, total, ncut };
+    branch.history = wasCut(work.held, branch.held, again);
   });
 }
 

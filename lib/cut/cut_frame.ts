@@ -343,7 +343,7 @@ export function hold(root: Branch, labels: Uint16Array<ArrayBuffer>): HeldTree {
       return {
         leaves: leavesOf(branch).map((leaf) => places.get(leaf)!),
         size: nodes.length,
-        split: branch.parts !== undefined,
+        leftLeaves: branch.parts ? leavesOf(branch.parts[0]).length : 0,
         vector,
       };
     }),

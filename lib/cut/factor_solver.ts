@@ -18,7 +18,7 @@ const TOLERANCE = 1e-5;
 const CLUSTER = 0.1;
 
 /** A held cut may be this much worse than the best one before it is given up. */
-const HOLD = 1.15;
+const HOLD = 1.05;
 
 /** Degrees below this share of the mean are the factor's error, not the graph's. */
 const LEAST_DEGREE = 1e-4;

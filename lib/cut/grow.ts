@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { heirOf, type HeldNode, type HeldTree } from "./held_tree.ts";
+import { heirOf, type HeldNode, type HeldTree, wasCut } from "./held_tree.ts";
 import type { Proposal, SegmentNodes, Solver } from "./solver.ts";
 import type { SegmentWeights } from "./min_cut.ts";
 import type { CutLeaves } from "./certify.ts";
@@ -26,7 +26,9 @@ export interface Branch {
   /** What the cost was held against. */
   threshold: number;
   /** The place in the last frame's tree that it has taken. */
-  held: HeldNode | undefined;
+  readonly held: HeldNode | undefined;
+  /** What was done there, as {@linkcode wasCut} says. */
+  history: boolean | undefined;
   parts?: [Branch, Branch];
 }
 
@@ -111,9 +113,10 @@ async function branches(
     })),
   );
   return await Promise.all(proposals.map(async (proposal, i) => {
-    const threshold = thresholdOf(settings.stop, proposal, heirs[i]?.split);
+    const history = wasCut(held, heirs[i], proposal);
+    const threshold = thresholdOf(settings.stop, proposal, history);
     const cost = await costOf(settings.stop, proposal, threshold, weights);
-    return { proposal, held: heirs[i], cost, threshold };
+    return { proposal, held: heirs[i], history, cost, threshold };
   }));
 }
 
@@ -122,5 +125,5 @@ function startOf(nodes: Uint32Array, heir: HeldNode | undefined): Pick<SegmentNo
   const start = new Float32Array(nodes.length);
   for (let i = 0; i < nodes.length; i++) start[i] = heir.vector[nodes[i]!]!;
   // Where nothing was cut, a better cut than the last frame's must win: it may be an object that came in.
-  return start.some((v) => v !== 0) ? { start, hold: heir.split } : {};
+  return start.some((v) => v !== 0) ? { start, hold: heir.leftLeaves > 0 } : {};
 }

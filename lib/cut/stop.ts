@@ -43,14 +43,14 @@ export const HYSTERESIS = 0.12;
  * The threshold below which a proposal's NCut splits its segment.
  *
  * T counts each edge once, without loops; it is not scale free, so A is never rescaled.
- * @param wasSplit whether the segment was split in the last frame; undefined where it is new.
+ * @param history whether the last frame made this cut or left the segment whole; undefined where neither is so.
  */
 export function thresholdOf(
   rule: StopRule,
   { total, nodes }: Pick<Proposal, "total" | "nodes">,
-  wasSplit?: boolean,
+  history?: boolean,
 ): number {
   const limit = rule.kind === "ncut" ? rule.threshold : nodes.length > 1 ? total / (nodes.length - 1) : 0;
-  if (wasSplit === undefined) return limit;
-  return limit * (wasSplit ? 1 + HYSTERESIS : 1 - HYSTERESIS);
+  if (history === undefined) return limit;
+  return limit * (history ? 1 + HYSTERESIS : 1 - HYSTERESIS);
 }

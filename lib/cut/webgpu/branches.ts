@@ -6,7 +6,7 @@
 import type { StageTime } from "../../walk/webgpu/recorder.ts";
 import { type CutResult, type CutState, flatten, hold } from "../cut_frame.ts";
 import { type Branch, labelNodes } from "../grow.ts";
-import type { HeldTree } from "../held_tree.ts";
+import { type HeldTree, wasCut } from "../held_tree.ts";
 import type { CutStats } from "../segmentation.ts";
 import type { Proposal } from "../solver.ts";
 import type { StopRule } from "../stop.ts";
@@ -62,11 +62,13 @@ export function branchesFrom(
 ): { root: Branch; places: Map<Branch, number> } {
   const branches = tree.nodes.map((node): Branch => {
     const proposal = proposalOf(tree, node);
+    const heir = node.heir >= 0 ? held?.nodes[node.heir] : undefined;
     return {
       proposal,
       cost: proposal.ncut,
       threshold: node.threshold,
-      held: node.heir >= 0 ? held?.nodes[node.heir] : undefined,
+      held: heir,
+      history: wasCut(held, heir, proposal),
     };
   });
   tree.nodes.forEach(({ child }, i) => {

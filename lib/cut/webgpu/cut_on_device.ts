@@ -234,7 +234,7 @@ async function hostPass(
 }
 
 /** A_ii of each node; where the probes estimate it each node gets its leaf's mean. */
-function loopsOf({ loops, nodes, labels }: FactorTree): Float32Array<ArrayBuffer> {
+export function loopsOf({ loops, nodes, labels }: FactorTree): Float32Array<ArrayBuffer> {
   if (loops) return loops;
   const leaves = nodes.filter(({ child }) => child === 0).sort((a, b) => a.begin - b.begin);
   return Float32Array.from(labels, (leaf) => leaves[leaf]!.loops / leaves[leaf]!.size);

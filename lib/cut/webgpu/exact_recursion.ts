@@ -169,7 +169,7 @@ function recordExactLevels(
       recorder.runIndirect(round.rows, gates, ROWS_OFFSET);
       recorder.runIndirect(round.step, groups, slotOf(depth, "segments"));
     }
-    for (const kernel of exactLevelKernels(precision)) dispatch(kernel);
+    for (const kernel of exactLevelKernels(precision, held !== undefined)) dispatch(kernel);
   }
 }
 
@@ -180,7 +180,7 @@ function recordExactLevels(
  * @param warm whether it starts from a tree.
  */
 export function exactDispatchesOf(n: number, maxLeaves: number, warm: boolean): number {
-  const level = Number(warm) + 1 + 3 * roundsOf(n) + exactLevelKernels("f32").length;
+  const level = Number(warm) + 1 + 3 * roundsOf(n) + exactLevelKernels("f32", warm).length;
   // The squares of the rows and their scales; the leaves and A·H.
   return 2 + levelsOf(maxLeaves) * level + 1 + 2;
 }

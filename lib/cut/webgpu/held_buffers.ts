@@ -16,7 +16,7 @@ const KEPT = 128;
 
 /** The last frame's tree as the kernels read it. */
 export interface HeldTables {
-  /** `[nodes, 8]`: first leaf, leaf after the last, size, split, depth. */
+  /** `[nodes, 8]`: first leaf, leaf after the last, size, first leaf of the right part or 0, depth, size of the left part. */
   readonly nodes: Uint32Array<ArrayBuffer>;
   readonly count: number;
   /** `[N]`. */
@@ -46,11 +46,13 @@ export function heldTables({ labels, nodes }: HeldTree): HeldTables | undefined 
   if (rows > MAX_DEPTH * 2) return undefined;
   const table = new Uint32Array(nodes.length * HELD_WORDS);
   const values = new Float32Array(rows * n);
-  nodes.forEach(({ size, split, vector }, i) => {
+  nodes.forEach((node, i) => {
     const { low, high } = ranges[i]!;
-    table.set([low, high, size, Number(split), depths[i]!], i * HELD_WORDS);
-    for (let node = 0; node < n; node++) {
-      if (labels[node]! >= low && labels[node]! < high) values[depths[i]! * n + node] = vector[node]!;
+    const middle = node.leftLeaves > 0 ? low + node.leftLeaves : 0;
+    const left = labels.reduce((sum, leaf) => sum + Number(leaf >= low && leaf < middle), 0);
+    table.set([low, high, node.size, middle, depths[i]!, left], i * HELD_WORDS);
+    for (let k = 0; k < n; k++) {
+      if (labels[k]! >= low && labels[k]! < high) values[depths[i]! * n + k] = node.vector[k]!;
     }
   });
   return { nodes: table, count: nodes.length, labels: Uint32Array.from(labels), values };

@@ -29,6 +29,7 @@ import holdCode from "../../../shaders/cut_hold.wgsl" with { type: "text" };
 import leavesCode from "../../../shaders/cut_leaves.wgsl" with { type: "text" };
 import rowsFactorCode from "../../../shaders/cut_rows_factor.wgsl" with { type: "text" };
 import rowsWalkCode from "../../../shaders/cut_rows_walk.wgsl" with { type: "text" };
+import overlapCode from "../../../shaders/cut_overlap.wgsl" with { type: "text" };
 import sortCode from "../../../shaders/cut_sort.wgsl" with { type: "text" };
 import sortedSumsCode from "../../../shaders/cut_sorted_sums.wgsl" with { type: "text" };
 import sumsCode from "../../../shaders/cut_sums.wgsl" with { type: "text" };
@@ -169,7 +170,7 @@ export const shortKernel = plainKernel("basis short", shortCode, [
   "triangle",
 ]);
 
-/** Finds the heirs of the last frame's tree; left out when cold. */
+/** Finds the heirs of the last frame's tree. */
 export const heirsKernel = kernel("heirs", heirsCode, "segments", [
   "order",
   "segments",
@@ -224,8 +225,30 @@ const commitKernel = kernel("commit", commitCode, "tiles", [
   "byDepth",
 ]);
 
-/** One level of the recursion over F, in order. */
-export const LEVEL_KERNELS: readonly LevelKernel[] = [
+const overlapKernel = kernel("overlap", overlapCode, "candidates", [
+  "segments",
+  "tiles",
+  "sorted",
+  "cuts",
+  "heldNodes",
+  "heldLabels",
+]);
+
+/** How every level ends, in order: what a warm one compares with the last frame's cuts, then decides. */
+function endOf(warm: boolean): LevelKernel[] {
+  return warm ? [overlapKernel, decideKernel, commitKernel] : [decideKernel, commitKernel];
+}
+
+/**
+ * One level of the recursion over F, in order.
+ *
+ * @param warm whether it starts from the last frame's tree.
+ */
+export function levelKernels(warm: boolean): readonly LevelKernel[] {
+  return [...(warm ? [heirsKernel] : []), ...FACTOR_KERNELS, ...endOf(warm)];
+}
+
+const FACTOR_KERNELS: readonly LevelKernel[] = [
   sumsKernel,
   kernel("gram", blockCode + gramCode, "grams", [
     "rows",
@@ -251,8 +274,6 @@ export const LEVEL_KERNELS: readonly LevelKernel[] = [
   sortKernel,
   kernel("sorted sums", rowsFactorCode + sortedSumsCode, "candidates", SORTED_SUMS),
   kernel("sweep", rowsFactorCode + sweepCode, "candidates", SWEEP),
-  decideKernel,
-  commitKernel,
 ];
 
 /** Counts the segments whose certificate fails by a residual above a tolerance or else; `width` is the block's row length. */
@@ -326,7 +347,7 @@ export function roundKernels(precision: Precision): Record<"columns" | "rows" | 
 }
 
 /** A level of exact products once its vectors are there, in order. */
-export function exactLevelKernels(precision: Precision): readonly LevelKernel[] {
+export function exactLevelKernels(precision: Precision, warm: boolean): readonly LevelKernel[] {
   const read = (label: string, code: string, buffers: readonly BufferName[]): LevelKernel => ({
     ...readingKernel(`walk ${label}`, rowsWalkCode + code, precision, [...buffers, "scales"]),
     groups: "candidates",
@@ -335,8 +356,7 @@ export function exactLevelKernels(precision: Precision): readonly LevelKernel[] 
     sortKernel,
     read("sorted sums", sortedSumsCode, SORTED_SUMS),
     read("sweep", sweepCode, SWEEP),
-    decideKernel,
-    commitKernel,
+    ...endOf(warm),
   ];
 }
 
@@ -365,8 +385,7 @@ export function cutSources(width: number, precision: Precision): PipelineSource[
     ...renewal,
     projectKernel,
     shortKernel,
-    heirsKernel,
-    ...LEVEL_KERNELS,
+    ...levelKernels(true),
     leavesKernel(width),
     holdKernel,
     ...[false, true].map(scalesKernel),
@@ -375,7 +394,7 @@ export function cutSources(width: number, precision: Precision): PipelineSource[
     againKernel,
     gateKernel,
     ...Object.values(roundKernels(precision)),
-    ...exactLevelKernels(precision),
+    ...exactLevelKernels(precision, true),
   ];
   return kernels.map((k) => k.source);
 }

@@ -28,6 +28,9 @@ export const NODE_WORDS = 16;
 /** Words of the struct `Segment`. */
 export const SEGMENT_WORDS = 8;
 
+/** Words of the struct `Cut`. */
+export const CUT_WORDS = 3;
+
 /** Words of the struct `HeldNode`. */
 export const HELD_WORDS = 8;
 

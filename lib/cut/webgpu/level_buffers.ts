@@ -12,6 +12,7 @@ import { HYSTERESIS, type StopRule } from "../stop.ts";
 import { type HeldBuffers, type HeldTables, isOnHost } from "./held_buffers.ts";
 import { BINDINGS, type BufferName, GROUPS, type Kernel } from "./kernels.ts";
 import {
+  CUT_WORDS,
   HELD_WORDS,
   MAX_DEPTH,
   MAX_LEAVES,
@@ -132,7 +133,7 @@ export function allocate<Own extends BufferName>(
     pairs: MAX_LEAVES * 8,
     values: shape.candidates * n,
     sorted: shape.candidates * n,
-    cuts: shape.candidates * tiles * 2,
+    cuts: shape.candidates * tiles * CUT_WORDS,
     state: STATE_WORDS,
     tree: MAX_NODES * NODE_WORDS,
     productGroups: 3,

@@ -22,7 +22,7 @@ import {
   recordExactRecursion,
 } from "./exact_recursion.ts";
 import { acquireHeld, type HeldBuffers, type HeldTables, temporaryHeld } from "./held_buffers.ts";
-import { heirsKernel, LEVEL_KERNELS, renewalKernels } from "./kernels.ts";
+import { levelKernels, renewalKernels } from "./kernels.ts";
 import { MAX_DEPTH, MAX_LEAVES, tilesOf } from "./layout.ts";
 import {
   allocate,
@@ -189,7 +189,7 @@ function levelsOver(
     const uniform = recorder.uniform(levelSettings(plan, depth));
     const level = { ...buffers.shared, ...levelBuffers(buffers, depth % 2), rows };
     const groups = buffers.groups[depth % 2]!;
-    return (held ? [heirsKernel, ...LEVEL_KERNELS] : LEVEL_KERNELS).map((kernel) => ({
+    return levelKernels(held !== undefined).map((kernel) => ({
       kernel: recorder.bind(gpu.pipeline(kernel.source), bindingsOf(kernel, uniform, level)),
       groups,
       offset: slotOf(depth, kernel.groups),
@@ -213,7 +213,7 @@ export function dispatchesOf(steps: number, warm: boolean, kept = false, refined
   const renewal = 2 + iteration + 4;
   const sketch = warm ? 0 : 4 * round + 3 * steps + 1;
   const loops = Number(steps === 1);
-  const levels = MAX_DEPTH * (LEVEL_KERNELS.length + Number(warm));
+  const levels = MAX_DEPTH * levelKernels(warm).length;
   const certificate = 1 + Number(kept || warm || refined > 0) + 2 * steps;
   const again = warm ? 2 + iteration + levels + certificate : 0;
   const exact = refined > 0 ? 2 + exactDispatchesOf(refined, MAX_LEAVES, true) : 0;
