@@ -45,7 +45,8 @@ export interface PassChain {
  * Cuts one frame on the GPU; takes the place of `cutFrame` where it can.
  *
  * It reads back once, warm or cold, whatever the depth of the tree, by the factor or by exact products, and
- * again only where a certificate fails within a stream, or a cold basis is too small: then exact products take over.
+ * again only where a certificate fails a second time within a stream, or a cold basis is too small: then exact
+ * products take over.
  * @returns nothing where `cutFrame` has to cut: the settings ask for what `cutExactlyOnDevice` leaves to the
  *   host, or the tree wants more than 64 leaves, 16 levels or a rank that the device cannot hold.
  */

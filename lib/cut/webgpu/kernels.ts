@@ -3,18 +3,32 @@
  *
  * @module
  */
-import blockCode from "../../../shaders/block_types.wgsl" with { type: "text" };
 import checkCode from "../../../shaders/basis_check.wgsl" with { type: "text" };
-import certificateCheckCode from "../../../shaders/certificate_check.wgsl" with { type: "text" };
 import choleskyCode from "../../../shaders/basis_cholesky.wgsl" with { type: "text" };
+import basisGramCode from "../../../shaders/basis_gram.wgsl" with { type: "text" };
 import projectCode from "../../../shaders/basis_project.wgsl" with { type: "text" };
 import shortCode from "../../../shaders/basis_short.wgsl" with { type: "text" };
-import basisGramCode from "../../../shaders/basis_gram.wgsl" with { type: "text" };
 import solveCode from "../../../shaders/basis_solve.wgsl" with { type: "text" };
+import blockCode from "../../../shaders/block_types.wgsl" with { type: "text" };
+import certificateCheckCode from "../../../shaders/certificate_check.wgsl" with { type: "text" };
 import againCode from "../../../shaders/cut_again.wgsl" with { type: "text" };
 import commitCode from "../../../shaders/cut_commit.wgsl" with { type: "text" };
 import decideCode from "../../../shaders/cut_decide.wgsl" with { type: "text" };
 import eigenCode from "../../../shaders/cut_eigen.wgsl" with { type: "text" };
+import gramCode from "../../../shaders/cut_gram.wgsl" with { type: "text" };
+import gramSumCode from "../../../shaders/cut_gram_sum.wgsl" with { type: "text" };
+import heirsCode from "../../../shaders/cut_heirs.wgsl" with { type: "text" };
+import holdCode from "../../../shaders/cut_hold.wgsl" with { type: "text" };
+import leavesCode from "../../../shaders/cut_leaves.wgsl" with { type: "text" };
+import overlapCode from "../../../shaders/cut_overlap.wgsl" with { type: "text" };
+import rowsFactorCode from "../../../shaders/cut_rows_factor.wgsl" with { type: "text" };
+import rowsWalkCode from "../../../shaders/cut_rows_walk.wgsl" with { type: "text" };
+import sortCode from "../../../shaders/cut_sort.wgsl" with { type: "text" };
+import sortedSumsCode from "../../../shaders/cut_sorted_sums.wgsl" with { type: "text" };
+import sumsCode from "../../../shaders/cut_sums.wgsl" with { type: "text" };
+import sweepCode from "../../../shaders/cut_sweep.wgsl" with { type: "text" };
+import typesCode from "../../../shaders/cut_types.wgsl" with { type: "text" };
+import valuesCode from "../../../shaders/cut_values.wgsl" with { type: "text" };
 import exactColumnsCode from "../../../shaders/exact_columns.wgsl" with { type: "text" };
 import exactGateCode from "../../../shaders/exact_gate.wgsl" with { type: "text" };
 import exactOpenCode from "../../../shaders/exact_open.wgsl" with { type: "text" };
@@ -22,20 +36,6 @@ import exactRowsCode from "../../../shaders/exact_rows.wgsl" with { type: "text"
 import exactScalesCode from "../../../shaders/exact_scales.wgsl" with { type: "text" };
 import exactStepCode from "../../../shaders/exact_step.wgsl" with { type: "text" };
 import exactTypesCode from "../../../shaders/exact_types.wgsl" with { type: "text" };
-import gramCode from "../../../shaders/cut_gram.wgsl" with { type: "text" };
-import gramSumCode from "../../../shaders/cut_gram_sum.wgsl" with { type: "text" };
-import heirsCode from "../../../shaders/cut_heirs.wgsl" with { type: "text" };
-import holdCode from "../../../shaders/cut_hold.wgsl" with { type: "text" };
-import leavesCode from "../../../shaders/cut_leaves.wgsl" with { type: "text" };
-import rowsFactorCode from "../../../shaders/cut_rows_factor.wgsl" with { type: "text" };
-import rowsWalkCode from "../../../shaders/cut_rows_walk.wgsl" with { type: "text" };
-import overlapCode from "../../../shaders/cut_overlap.wgsl" with { type: "text" };
-import sortCode from "../../../shaders/cut_sort.wgsl" with { type: "text" };
-import sortedSumsCode from "../../../shaders/cut_sorted_sums.wgsl" with { type: "text" };
-import sumsCode from "../../../shaders/cut_sums.wgsl" with { type: "text" };
-import sweepCode from "../../../shaders/cut_sweep.wgsl" with { type: "text" };
-import typesCode from "../../../shaders/cut_types.wgsl" with { type: "text" };
-import valuesCode from "../../../shaders/cut_values.wgsl" with { type: "text" };
 import type { PipelineSource } from "../../walk/webgpu/device.ts";
 import { type Precision, withTypes } from "../../walk/webgpu/kernels.ts";
 

@@ -45,7 +45,7 @@ export function recordSecondTry(
   const weak = recordCheck(recorder, plan, shared, certificate, kept, tolerance);
   for (const closed of [...groups, shared.productGroups, shared.basisGroups]) recorder.clear(closed);
   const uniform = recorder.uniform(levelSettings(plan, 0));
-  // What opens the first level is written where the last level would write what opens it.
+  // It opens the first level itself, not the one after it.
   const first = { ...shared, ...levelBuffers(buffers, 0), nextGroups: groups[0]!, weak };
   recorder.dispatch(plan.walk.gpu.pipeline(againKernel.source), bindingsOf(againKernel, uniform, first), [1]);
   recordHalfIteration(recorder, plan, basis, rows, buffers);
