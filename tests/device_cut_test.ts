@@ -1,7 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals, assertLessOrEqual } from "@std/assert";
 import { cutFrame, type CutResult, type CutSettings, type CutState } from "../lib/cut/cut_frame.ts";
 import { combine, gram, orthonormalise } from "../lib/cut/blocks.ts";
-import { continueFactor, ENOUGH_TRACE, PROBES, STALE_TRACE } from "../lib/cut/factor.ts";
+import { continueFactor, ENOUGH_TRACE, PROBES } from "../lib/cut/factor.ts";
 import { cutWalk } from "../lib/cut/cut_walk.ts";
 import { FactorSolver } from "../lib/cut/factor_solver.ts";
 import { type Branch, grow, labelNodes } from "../lib/cut/grow.ts";
@@ -9,7 +9,7 @@ import { HYSTERESIS } from "../lib/cut/stop.ts";
 import { cutOnDevice } from "../lib/cut/webgpu/cut_on_device.ts";
 import { heldTables } from "../lib/cut/webgpu/held_buffers.ts";
 import { MAX_LEAVES } from "../lib/cut/webgpu/layout.ts";
-import { recursionSettings } from "../lib/cut/webgpu/level_buffers.ts";
+import { recursionSettings, SETTLED_TRACE } from "../lib/cut/webgpu/level_buffers.ts";
 import { dispatchesOf, submitRecursion } from "../lib/cut/webgpu/recursion.ts";
 import { residentBasis } from "../lib/cut/webgpu/resident_basis.ts";
 import { adjustedRand } from "../lib/eval/metrics.ts";
@@ -438,19 +438,32 @@ function sumOf(values: Float64Array): number {
   return values.reduce((a, b) => a + b, 0);
 }
 
+/** Nearness of points in a square, wide enough for a spectrum that falls fast. */
+function smoothWalk(n: number, seed: number): Float32Array<ArrayBuffer> {
+  const next = uniform(seed);
+  const points = Array.from({ length: n }, () => [next(), next()] as const);
+  const matrix = new Float32Array(n * n);
+  points.forEach(([x, y], i) => {
+    const row = points.map(([u, v]) => Math.exp(-50 * ((x - u) ** 2 + (y - v) ** 2)));
+    const sum = row.reduce((a, b) => a + b);
+    matrix.set(row.map((v) => v / sum), i * n);
+  });
+  return matrix;
+}
+
 Deno.test("a stale basis is renewed by one product a column, by two where its projection holds too little", async () => {
   const seed = newSeed();
   const n = 333;
   await withDevice(async (device) => {
     for (const steps of [1, 2]) {
-      const walk = await device.fromDense(blockWalk(n, 9, seed + steps), n);
+      const walk = await device.fromDense(smoothWalk(n, seed + steps), n);
       const settings: CutSettings = { ...SETTINGS, steps, solver: "factor" };
       const cold = await cutOnDevice(walk, settings);
       const held = heldTables(cold!.state.tree);
       const { basis } = cold!.state;
       const most = basis!.length / n;
       for (const rank of [most, 2]) {
-        const noise = gaussian(n * rank, seed).map((v) => v * 0.6 / Math.sqrt(n));
+        const noise = gaussian(n * rank, seed).map((v) => v * (steps === 1 ? 0.6 : 0.25) / Math.sqrt(n));
         const mixed = takeColumns(basis!, n, most, 0, rank).map((v, i) => v + noise[i]!);
         const onDevice = residentBasis(walk, orthonormalise(mixed, n, rank).basis)!;
         const { width, probes } = onDevice;
@@ -474,10 +487,10 @@ Deno.test("a stale basis is renewed by one product a column, by two where its pr
         const seen = projected(old, rank + probes, image, rank, n);
         const trace = steps === 1 ? tree.nodes[0]!.loops : sumOf(inside) + sumOf(outside) / probes;
         const share = sumOf(rowSquares(seen, rank)) / trace;
-        const settled = share >= STALE_TRACE;
-        // Two columns never hold enough.
+        const settled = share >= SETTLED_TRACE;
+        // The probes of k = 2 may find too much missing; two columns never hold enough.
         if (steps === 1 || rank === 2) assertEquals(settled, rank > 2, message);
-        if (Math.abs(share / STALE_TRACE - 1) > 1e-3) assertEquals(tree.renewals, settled ? 1 : 2, message);
+        if (Math.abs(share / SETTLED_TRACE - 1) > 1e-3) assertEquals(tree.renewals, settled ? 1 : 2, message);
         const rows = tree.renewals === 1 ? seen : image;
         const root = tree.nodes[0]!;
         assertAlmostEquals(root.held / sumOf(rowSquares(rows, rank)), 1, 1e-5, message);

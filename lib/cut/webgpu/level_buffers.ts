@@ -27,6 +27,12 @@ import {
 
 const SLOT_WORDS = GROUPS.length * 3;
 
+/**
+ * Share of the trace from which A projected on a stale factor's columns takes the place of a renewed basis's
+ * image. Below it another product of all columns costs less than what the weaker vectors bring about (measured).
+ */
+export const SETTLED_TRACE = 0.985;
+
 /** More of the trace than there is: never enough. */
 const NEVER = 2;
 
@@ -255,6 +261,6 @@ export function levelSettings(
     candidates,
     { f32: 1 / walk.matrix.scale },
     // With nothing to start from every vector is to be as good as it can.
-    { f32: held ? STALE_TRACE : NEVER },
+    { f32: held ? SETTLED_TRACE : NEVER },
   ];
 }
