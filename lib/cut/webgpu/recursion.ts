@@ -50,7 +50,7 @@ export interface FactorTree extends DeviceTree {
   readonly basis: Float32Array<ArrayBuffer>;
   /** FᵀF with the probes' images, `[c, c]`, behind a sketch. */
   readonly gram: Float32Array<ArrayBuffer>;
-  /** Cuts whose vectors fell short of the tolerance, where one was given. */
+  /** Segments whose certificate fails, where a tolerance was given. */
   readonly weak: number;
   /** The tree by exact products that was made because of them. */
   readonly refined: ExactTree | undefined;
@@ -77,8 +77,8 @@ export interface RecursionStart {
   /** Keep the tree on the device for the next frame; `releaseHeld` frees it. */
   readonly keep?: boolean;
   /**
-   * Largest residual of a cut's certificate; where one has a larger one, exact products make the tree anew
-   * within the submission, from its vectors. Only for M itself, in one piece.
+   * Largest residual of a cut's certificate; where one has a larger one, or fails otherwise, exact products
+   * make the tree anew within the submission, from its vectors. Only for M itself, in one piece.
    */
   readonly tolerance?: number | undefined;
 }
