@@ -10,9 +10,9 @@
 import { forward } from "../../walk/tally.ts";
 import { Recorder, type Submitted } from "../../walk/webgpu/recorder.ts";
 import type { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
+import { WARM_RESIDUAL } from "../confirm.ts";
 import { recordGram, recordRenewal, recordSketch, type ResidentBasis } from "./basis_steps.ts";
 import { recordCertificate, recordCheck } from "./certificate.ts";
-import { WARM_RESIDUAL } from "../confirm.ts";
 import { type DeviceTree, recordTreeReads, treeOf } from "./device_tree.ts";
 import {
   exactDispatchesOf,
