@@ -11,7 +11,13 @@ import { pamr } from "./cut/pamr.ts";
 import { pamrOnDevice } from "./cut/webgpu/pamr.ts";
 import { isPeer, segmentByPeer } from "./cut/peers/segment.ts";
 import type { CutNode, Segmentation } from "./cut/segmentation.ts";
-import { findRegions, type Regions, type RegionSettings, regionsOfNodes } from "./cut/regions.ts";
+import {
+  findRegions,
+  type LastRegions,
+  type Regions,
+  type RegionSettings,
+  regionsOfNodes,
+} from "./cut/regions.ts";
 import { labelPixels } from "./cut/upsample.ts";
 import type { HeldTree } from "./cut/held_tree.ts";
 import { UsageError } from "./errors.ts";
@@ -58,8 +64,7 @@ export class FrameSegmenter {
   readonly #scenes: SceneCutDetector;
   #tracker = new Tracker();
   #state: CutState | undefined;
-  /** Id of each cell of the last frame's regions. */
-  #lastCells: Uint16Array | undefined;
+  #lastRegions: LastRegions | undefined;
   readonly #hold = new LabelHold();
   #sinceKey = 0;
   /** What of the snapshot the first part of a frame knows, for the last frame that is done. */
@@ -185,7 +190,7 @@ export class FrameSegmenter {
       await clock.without(() => flight.mayFinish());
       if (sceneCut) this.#tracker.newScene();
       if (fresh) {
-        this.#state = this.#lastCells = undefined;
+        this.#state = this.#lastRegions = undefined;
         this.#hold.restart();
       }
       const { segmentation, state } = await this.#partition(layers, walk, turn);
@@ -203,7 +208,7 @@ export class FrameSegmenter {
         segments: parts.leaves.length,
         colours: nodeColours(frame, Math.sqrt(parts.tracked.length)),
       });
-      this.#lastCells = parts.cells?.map((region) => ids[region]!);
+      this.#lastRegions = parts.cells && namedRegions(parts.cells, ids, this.#lastRegions);
       if (state) await look?.({ walk, segmentation, held: state.tree, ids, leafOf: parts.leaves });
       if (this.options.dump !== undefined) await this.#dump(frame, walk, segmentation, parts, ids);
       this.#nameAndHold(frame, pixels, ids);
@@ -242,7 +247,7 @@ export class FrameSegmenter {
     const telling = this.settings.steps === 1 && !isPeer(this.options.method);
     const regions = findRegions(pixels, frame, this.regions, {
       ...(telling ? { walk: segmentation } : {}),
-      last: this.#lastCells,
+      last: this.#lastRegions,
     });
     return { ...regions, tracked: regionsOfNodes(regions.cells, regions.count, TRACKED) };
   }
@@ -294,6 +299,16 @@ export class FrameSegmenter {
       segments: ids.map((id, part) => ({ id, node: segmentation.leaves[leaves[part]!]! })),
     });
   }
+}
+
+/** A frame's regions as the next one's lean on them. */
+function namedRegions(
+  cells: Uint16Array,
+  ids: readonly number[],
+  last: LastRegions | undefined,
+): LastRegions {
+  const ages = new Map(ids.map((id) => [id, (last?.ages.get(id) ?? 0) + 1]));
+  return { cells: cells.map((region) => ids[region]!), ages };
 }
 
 /** A frame's part of a {@linkcode SegmenterSnapshot} that is known when it is taken up. */

@@ -3,9 +3,9 @@
 // A segment is split where its NCut is below T/(n − 1), T = (1ᵀA1 − tr A)/2, or below
 // a fixed threshold. The hysteresis raises that for a cut whose parts are those of the last
 // frame's, with at least half of their union in common, and lowers it for a segment
-// that was left whole. Where leaves run out the clearest cuts go first. A cut whose vector
-// continues the last frame's is kept unless the new one is better by HOLD.
+// that was left whole. Where leaves run out the clearest cuts go first.
 //
+// Put behind `cut_best.wgsl`, which says which candidate is taken.
 // Bindings: 3 segments; 12 pairs; 13 values; 14 sorted; 16 cuts; 17 state; 18 tree;
 // 19 and 20 segments and tiles of the next level; 21 workgroups of its dispatches;
 // 22 workgroups of the certificate's products; 23 the last tree.
@@ -16,7 +16,6 @@
 @group(0) @binding(12) var<storage, read> pairs: array<Pair>;
 @group(0) @binding(13) var<storage, read> values: array<f32>;
 @group(0) @binding(14) var<storage, read> sorted: array<u32>;
-@group(0) @binding(16) var<storage, read> cuts: array<Cut>;
 @group(0) @binding(17) var<storage, read_write> state: State;
 @group(0) @binding(18) var<storage, read_write> tree: array<Node>;
 @group(0) @binding(19) var<storage, read_write> nextSegments: array<Segment>;
@@ -25,20 +24,10 @@
 @group(0) @binding(22) var<storage, read_write> productGroups: array<u32>;
 @group(0) @binding(23) var<storage, read> heldNodes: array<HeldNode>;
 
-const HOLD = 1.05;
 const LEAST_IOU = 0.5;
 
 var<workgroup> wanted: array<f32, 256>;
 var<workgroup> positions: array<u32, 256>;
-
-fn best_of(segment: Segment, candidate: u32, tiles: u32) -> Cut {
-  var best = Cut(NOTHING, 0u, 0u);
-  for (var t = segment.tile; t < segment.tile + segment.tiles; t++) {
-    let cut = cuts[candidate * tiles + t];
-    if (cut.ncut < best.ncut) { best = cut; }
-  }
-  return best;
-}
 
 // Whether the parts of a cut are those that the segment's place had in the last frame.
 fn is_kept(segment: Segment, candidate: u32, tiles: u32, position: u32) -> bool {
@@ -63,21 +52,11 @@ fn main(@builtin(local_invocation_index) thread: u32) {
   if (thread < count) {
     let segment = segments[thread];
     let pair = pairs[thread];
-    var cut = best_of(segment, 0u, tiles);
-    var candidate = 0u;
-    var limit = level.threshold;
-    if (level.fixedStop == 0u) {
-      limit = max(pair.weight - pair.loops, 0.0) / 2.0 / f32(max(segment.size, 2u) - 1u);
-    }
+    let split = segment.heir != NONE && heldNodes[segment.heir].middle > 0u;
+    let candidate = chosen_of(segment, pair, split, tiles);
+    let cut = best_of(segment, candidate, tiles);
+    var limit = threshold_of(segment, pair);
     if (segment.heir != NONE) {
-      let split = heldNodes[segment.heir].middle > 0u;
-      if (split && pair.hasHeld == 1u) {
-        let held = best_of(segment, 1u, tiles);
-        if (held.ncut < NOTHING && held.ncut <= cut.ncut * HOLD) {
-          cut = held;
-          candidate = 1u;
-        }
-      }
       if (!split) {
         limit *= 1.0 - level.hysteresis;
       } else if (is_kept(segment, candidate, tiles, cut.position)) {

@@ -2,13 +2,13 @@
 // either side of the one and of the other, four counts of at most 64 in the bytes of a word, side · 2 + last side.
 // What lay in neither part is not counted.
 //
+// Put behind `cut_best.wgsl`.
 // Bindings: 3 segments; 4 tiles; 14 sorted; 16 cuts, whose overlap is written; 23 the last tree, 24 its labels.
 // Workgroup: 64 threads, one tile. Dispatch: (tiles, candidates). Cost: the segment's tiles, once a tile.
 
 @group(0) @binding(3) var<storage, read> segments: array<Segment>;
 @group(0) @binding(4) var<storage, read> tiles: array<Tile>;
 @group(0) @binding(14) var<storage, read> sorted: array<u32>;
-@group(0) @binding(16) var<storage, read_write> cuts: array<Cut>;
 @group(0) @binding(23) var<storage, read> heldNodes: array<HeldNode>;
 @group(0) @binding(24) var<storage, read> heldLabels: array<u32>;
 
@@ -25,15 +25,7 @@ fn main(
   if (thread == 0u) { atomicStore(&counts, 0u); }
   workgroupBarrier();
   if (thread < tile.count && segment.heir != NONE) {
-    let base = group.y * groups.x;
-    var ncut = NOTHING;
-    var position = 0u;
-    for (var t = segment.tile; t < segment.tile + segment.tiles; t++) {
-      if (cuts[base + t].ncut < ncut) {
-        ncut = cuts[base + t].ncut;
-        position = cuts[base + t].position;
-      }
-    }
+    let position = best_of(segment, group.y, groups.x).position;
     let held = heldNodes[segment.heir];
     let leaf = heldLabels[sorted[group.y * level.n + tile.begin + thread]];
     if (held.middle > 0u && leaf >= held.low && leaf < held.high) {

@@ -4,7 +4,8 @@
 //
 // The largest eigenvalue of the tridiagonal matrix is found by sections into 257 parts, each thread
 // counting signs at a point of its own, and its vector by inverse iteration. A vector counts as found
-// by ‖Bx − θx‖ ≤ β·|last weight|; then it is multiplied itself, for its own θ and residual.
+// by ‖Bx − θx‖ ≤ β·|last weight|; then it is multiplied itself, for its own θ and residual. Where a start is
+// refined whose place among its neighbours is known, the residual alone decides, and no product is spent on that.
 //
 // Bindings: 2 order; 3 segments; 10 Krylov bases [STEPS + 1, n]; 12 pairs; 13 values by node;
 // 17 state; 36 A_ii; 39 iterates; 40 progress; 41 gates.
@@ -26,7 +27,11 @@ const IDLE = 0xffffffffu;
 // The vector is good enough, unless another one is better.
 const LOOK = 2u;
 // Largest ‖Bx − θx‖/θ, and that a θ below the least one counts as that.
-const TOLERANCE = 1e-5;
+override tolerance: f32 = 1e-5;
+// Most directions, at most STEPS.
+override most: u32 = 48u;
+// Whether the start lies near the vector, and where that lies among others is known.
+override placed: bool = false;
 const LEAST_THETA = 1e-3;
 // Largest ‖Bx − θx‖ as a share of λ = 1 − θ, above what f32 sums leave.
 const SHARE_OF_LAMBDA = 0.003;
@@ -39,6 +44,8 @@ const VANISHING = 1e-6;
 const SPICE = 0.1;
 
 var<workgroup> entry: u32;
+// θ and ‖Bx − θx‖ of the vector found.
+var<workgroup> found: vec2f;
 // ‖D^1/2·1‖² = 1ᵀA1 of the segment.
 var<workgroup> whole: f32;
 var<workgroup> parts: array<vec4f, 256>;
@@ -249,7 +256,11 @@ fn guess(s: u32, segment: Segment, thread: u32) -> bool {
     progress[s].weight = sums.x;
     progress[s].loops = sums.y;
     // What nothing ties to its segment is the host's.
-    if (sums.w > 0.0) { state.overflow = 2u; }
+    if (sums.w > 0.0 && !placed) { state.overflow = 2u; }
+  }
+  if (placed && sums.w > 0.0) {
+    close(s, segment.size, thread);
+    return false;
   }
   if (segment.size < 2u || sums.w > 0.0) {
     for (var i = thread; i < segment.size; i += 256u) {
@@ -261,7 +272,7 @@ fn guess(s: u32, segment: Segment, thread: u32) -> bool {
   }
   let known = select(0.0, inverseSqrt(sums.z), sums.z > 0.0);
   // A unit vector of noise, nearly: a value of it has the variance 1/3.
-  let spice = select(1.0, SPICE, sums.z > 0.0) * sqrt(3.0 / f32(segment.size));
+  let spice = select(1.0, select(SPICE, 0.0, placed), sums.z > 0.0) * sqrt(3.0 / f32(segment.size));
   for (var i = thread; i < segment.size; i += 256u) {
     let position = segment.begin + i;
     krylov[position] = known * krylov[position] + spice * noise(position + 7919u * segment.size);
@@ -296,11 +307,12 @@ fn is_found(s: u32, segment: Segment, count: u32, size: f32, thread: u32) -> boo
       if (place == 1u) {
         progress[s].alpha[count - 1u] = alpha[count - 1u];
         progress[s].beta[count - 1u] = size;
-        let small = error <= TOLERANCE * max(theta, LEAST_THETA) &&
-          error <= max(SHARE_OF_LAMBDA * (1.0 - theta), ROUNDING);
-        let exhausted = size <= VANISHING || count == min(segment.size - 1u, STEPS);
-        let believed = exhausted || progress[s].rivals >= MOST_RIVALS;
-        entry = select(0u, select(LOOK, 1u, believed), exhausted || (small && count >= FEWEST));
+        let small = error <= tolerance * max(theta, LEAST_THETA) &&
+          (placed || error <= max(SHARE_OF_LAMBDA * (1.0 - theta), ROUNDING));
+        let exhausted = size <= VANISHING || count == min(segment.size - 1u, most);
+        let believed = exhausted || placed || progress[s].rivals >= MOST_RIVALS;
+        entry = select(0u, select(LOOK, 1u, believed), exhausted || (small && (placed || count >= FEWEST)));
+        found = vec2f(theta, error);
       } else if (value + error > theta) {
         progress[s].rivals += 1u;
         entry = 0u;
@@ -315,7 +327,7 @@ fn is_found(s: u32, segment: Segment, count: u32, size: f32, thread: u32) -> boo
   return false;
 }
 
-// The vector found, to be multiplied itself; in the place of the new direction.
+// The vector found, in the place of the new direction: to be multiplied itself, or as it is.
 fn combine(s: u32, segment: Segment, count: u32, thread: u32) {
   // The first direction is the guess, so its weight says which way the vector points.
   let sign = select(1.0, -1.0, weights[0] < 0.0);
@@ -326,10 +338,14 @@ fn combine(s: u32, segment: Segment, count: u32, thread: u32) {
       x += sign * weights[v] * krylov[v * level.n + position];
     }
     krylov[count * level.n + position] = x;
+    if (placed) { values[order[position]] = x / iterates[ROOTS * level.n + position]; }
   }
-  if (thread == 0u) {
-    progress[s].found = count;
-    progress[s].phase = VERIFY;
+  if (thread > 0u) { return; }
+  progress[s].found = count;
+  progress[s].phase = VERIFY;
+  if (placed) {
+    let residual = found.y / max(found.x, LEAST_THETA);
+    pairs[s] = Pair(found.x, residual, 0.0, 0u, progress[s].weight, progress[s].loops, pairs[s].held, 0.0);
   }
 }
 
@@ -392,6 +408,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   if (phase > 0u) {
     if (is_found(s, segment, phase, size, thread)) {
       combine(s, segment, phase, thread);
+      if (placed) {
+        close(s, segment.size, thread);
+        return;
+      }
       scale = 1.0;
     } else if (thread == 0u) {
       progress[s].phase = phase + 1u;

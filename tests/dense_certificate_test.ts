@@ -15,7 +15,7 @@ import {
   denseTotal,
   submatrix,
 } from "./reference/dense.ts";
-import { freshSeed, randomWalkMatrix } from "./reference/graphs.ts";
+import { freshSeed, peakedWalk, randomWalkMatrix } from "./reference/graphs.ts";
 import { PlainWalk } from "./reference/plain_walk.ts";
 
 const SETTINGS: CutSettings = {
@@ -24,21 +24,6 @@ const SETTINGS: CutSettings = {
   maxSegments: 0,
   minPart: 1,
 };
-
-/** Neighbours on a ring that hardly see beyond the next few: no low rank holds it. */
-function peakedWalk(n: number, seed: number): Float32Array<ArrayBuffer> {
-  const next = uniform(seed);
-  const matrix = new Float32Array(n * n);
-  for (let i = 0; i < n; i++) {
-    let sum = 0;
-    for (let j = 0; j < n; j++) {
-      const far = Math.min(Math.abs(i - j), n - Math.abs(i - j));
-      sum += matrix[i * n + j] = Math.exp(-far * far) * (0.5 + next()) + 1e-6;
-    }
-    for (let j = 0; j < n; j++) matrix[i * n + j]! /= sum;
-  }
-  return matrix;
-}
 
 Deno.test("cutFrame() improves by exact products what a factor that is too small proposed, and counts it", async () => {
   const seed = freshSeed();

@@ -4,6 +4,8 @@ import { combine, gram, orthonormalise } from "../lib/cut/blocks.ts";
 import { continueFactor, ENOUGH_TRACE, PROBES } from "../lib/cut/factor.ts";
 import { cutWalk } from "../lib/cut/cut_walk.ts";
 import { FactorSolver } from "../lib/cut/factor_solver.ts";
+import { WalkGram } from "../lib/cut/adjacency.ts";
+import { isRefined, RefinedSolver } from "../lib/cut/refined_solver.ts";
 import { type Branch, grow, labelNodes } from "../lib/cut/grow.ts";
 import { HYSTERESIS } from "../lib/cut/stop.ts";
 import { cutOnDevice } from "../lib/cut/webgpu/cut_on_device.ts";
@@ -78,7 +80,11 @@ async function grownOnCpu(
   // The last frame's rows count only after a renewal.
   const factor = await continueFactor(new Tally(walk), settings.steps, { basis, rows: basis }, 1);
   const nodes = Uint32Array.from({ length: walk.n }, (_, i) => i);
-  return await grow(new FactorSolver(factor, settings.thresholds), nodes, settings, last?.tree);
+  const refined = last !== undefined && isRefined(walk.n, settings.steps);
+  const solver = refined
+    ? new RefinedSolver(factor, WalkGram.withLoops(walk, settings.steps, factor.diagonal), settings)
+    : new FactorSolver(factor, settings.thresholds);
+  return await grow(solver, nodes, settings, last?.tree);
 }
 
 Deno.test("cutOnDevice() makes the tree that the CPU makes, cold and warm, with one readback a frame", async () => {
@@ -109,8 +115,11 @@ Deno.test("cutOnDevice() makes the tree that the CPU makes, cold and warm, with 
         const { labels, segments, stats } = found.segmentation;
         // The host makes the first basis of a walk that is too small for a sketch.
         if (frame > 0 || n >= 256 && stats.recertified === 0) {
-          const refinable = frame === 0 && steps === 1 ? n : 0;
-          const dispatches = dispatchesOf(steps, frame > 0, false, refinable);
+          const warm = frame > 0;
+          const dispatches = dispatchesOf(steps, warm, {
+            exact: !warm && steps === 1 ? n : 0,
+            refined: warm && isRefined(n, steps),
+          });
           assertEquals(device.counters.readbacks - before.readbacks, 1, message);
           assertEquals(device.counters.submissions - before.submissions, 1, message);
           assertEquals(device.counters.dispatches - before.dispatches, dispatches, message);
@@ -470,7 +479,9 @@ Deno.test("a stale basis is renewed by one product a column, by two where its pr
         const recorder = new Recorder(walk.gpu, "basis with its probes");
         recorder.read(onDevice.buffer, 0, n * width * 4);
         const { data: [before] } = await recorder.finish();
-        const tree = await submitRecursion(walk, onDevice, recursionSettings(settings), { held }).tree();
+        // Nothing is cut, so that no certificate asks for a better basis.
+        const whole = recursionSettings({ ...settings, stop: { kind: "ncut", threshold: 1e-9 } });
+        const tree = await submitRecursion(walk, onDevice, whole, { held }).tree();
 
         const message = `${rank} columns, k ${steps}, ${tree.renewals} renewals, seed ${seed}`;
         const products = await walk.products([

@@ -153,7 +153,11 @@ Deno.test("CutTurn has the next frame's walk and cut submitted before a frame's 
         const last = i === frames.length - 1;
         assertEquals(events[i], last ? ["map cut", "mapped cut"] : meanwhile, message);
         const forming = forms ? formingProducts(steps) : 0;
-        assertEquals(dispatches[i], last ? 0 : dispatchesOf(own, true, true) + forming, message);
+        assertEquals(
+          dispatches[i],
+          last ? 0 : dispatchesOf(own, true, { kept: true, refined: own === 1 }) + forming,
+          message,
+        );
       });
       const kept = results.filter(({ segmentation: { stats } }) => stats.ahead === "kept").length;
       assert(kept >= 2, `${kept} of ${frames.length} frames were cut ahead, k ${steps}, seed ${seed}`);

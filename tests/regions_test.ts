@@ -99,7 +99,7 @@ Deno.test("findRegions() gives specks to what surrounds them, or to what they we
       last[cell] = first.cells[CELLS - 1]! + 1;
     }
   }
-  const second = findRegions(labels, frame, PLAIN, { last });
+  const second = findRegions(labels, frame, PLAIN, { last: { cells: last, ages: new Map() } });
   assertEquals(second.cells[speck], second.cells[CELLS - 1]);
 });
 
@@ -110,16 +110,21 @@ Deno.test("findRegions() leans towards the last frame where a contrast is near t
       const grey = Math.round(u < 0.5 ? 100 : 100 + step);
       return { leaf: u < 0.5 ? 0 : 1, rgb: [grey, grey, grey] };
     });
-  const count = (step: number, last?: Uint16Array) => {
+  const count = (step: number, cells?: Uint16Array, age = 20) => {
     const { frame, labels } = halves(step);
+    const last = cells && { cells, ages: new Map([[7, age], [9, age]]) };
     return findRegions(labels, frame, PLAIN, { last }).count;
   };
   const apart = Uint16Array.from({ length: CELLS * CELLS }, (_, c) => c % CELLS < CELLS / 2 ? 7 : 9);
   const joined = new Uint16Array(CELLS * CELLS).fill(7);
   const steps = Array.from({ length: 20 }, (_, i) => 12 + i);
-  const firstOf = (last?: Uint16Array) => steps.find((step) => count(step, last) === 2)!;
+  const firstOf = (last?: Uint16Array, age?: number) => steps.find((step) => count(step, last, age) === 2)!;
   assert(firstOf(apart) < firstOf(), `${firstOf(apart)} ${firstOf()}`);
   assert(firstOf() < firstOf(joined), `${firstOf()} ${firstOf(joined)}`);
+  // The more so the longer they have stood, and not at all after a single frame.
+  assertEquals([firstOf(apart, 1), firstOf(joined, 1)], [firstOf(), firstOf()]);
+  assert(firstOf(joined, 5) > firstOf() && firstOf(joined, 5) < firstOf(joined), `${firstOf(joined, 5)}`);
+  assertEquals(firstOf(joined, 9), firstOf(joined, 100));
 });
 
 Deno.test("findRegions() asks the more contrast of a boundary the more alike the walk finds its sides", () => {

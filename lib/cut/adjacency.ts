@@ -240,7 +240,7 @@ export class WalkGram implements Adjacency {
     const out = new Float64Array(this.n);
     if (segments.length === 0) return out;
     const columns = segments.map((nodes) => ({ nodes, value: (i: number) => z[i]! }));
-    const product = await this.block(columns);
+    const product = await this.multiply(columns);
     segments.forEach((nodes, s) => {
       for (const i of nodes) out[i] = product[i * segments.length + s]!;
     });
@@ -265,7 +265,7 @@ export class WalkGram implements Adjacency {
     for (;;) {
       const asked = searches.flatMap((search) => search.next().map((p) => ({ search, p })));
       if (asked.length === 0) return searches.map(({ best }) => best);
-      const product = await this.block(
+      const product = await this.multiply(
         asked.map(({ search, p }) => ({ nodes: search.job.sorted.subarray(0, p), value: () => 1 })),
       );
       asked.forEach(({ search, p }, c) => {
@@ -279,7 +279,7 @@ export class WalkGram implements Adjacency {
     const out = new Float64Array(m * m);
     for (let from = 0; from < m; from += UNITS) {
       const part = nodes.subarray(from, Math.min(m, from + UNITS));
-      const product = await this.block(
+      const product = await this.multiply(
         Array.from(part, (_, c) => ({ nodes: part.subarray(c, c + 1), value: () => 1 })),
       );
       for (let i = 0; i < m; i++) {
@@ -291,8 +291,8 @@ export class WalkGram implements Adjacency {
     return out;
   }
 
-  /** A times one column each, `[N, columns]`. */
-  private async block(
+  /** A times one column each, `[N, columns]`; a column is 0 outside its nodes. */
+  async multiply(
     list: readonly { nodes: Uint32Array; value: (node: number) => number }[],
   ): Promise<Float32Array> {
     const columns = list.length;

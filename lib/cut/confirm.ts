@@ -267,7 +267,7 @@ async function improve(work: Confirmation, branches: readonly Branch[]): Promise
     for (const i of branches[c]!.proposal.nodes) z[i] = 1;
   }, branches.length);
   const iterates = branches.map(({ proposal: { nodes, vector: start } }, c) =>
-    new Iterate({ nodes, start }, ones(c), loops, tolerance / 2, true)
+    new Iterate({ nodes, start }, ones(c), loops, { tolerance: tolerance / 2, start: "near" })
   );
   for (let open = iterates; open.length > 0;) {
     const images = await multiply((c, z) => open[c]!.give(z), open.length);

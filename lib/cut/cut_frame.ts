@@ -5,7 +5,9 @@
  */
 import { backward, forward, Tally } from "../walk/tally.ts";
 import type { Walk } from "../walk/walk.ts";
+import { WalkGram } from "./adjacency.ts";
 import { combine } from "./blocks.ts";
+import type { Certificates } from "./certify.ts";
 import { COLD_RESIDUAL, confirmTree, isBlurred, WARM_RESIDUAL } from "./confirm.ts";
 import {
   continueFactor,
@@ -22,6 +24,7 @@ import { globalMinCut, type SegmentWeights } from "./min_cut.ts";
 import { cheaperPower, expectedVectors, formingProducts, type Power } from "./power.ts";
 import { denseWalk, OperatorSolver } from "./operator.ts";
 import { RandomWalkSolver } from "./random_walk.ts";
+import { isRefined, RefinedSolver } from "./refined_solver.ts";
 import { AppliedSource, FormedSource } from "./segment_walk.ts";
 import type { CutNode, Segmentation } from "./segmentation.ts";
 import type { Solver } from "./solver.ts";
@@ -130,8 +133,7 @@ async function cutOnce(walk: Walk, settings: CutSettings, last: CutState | undef
   if (solver === "auto" && factor.traceShare < ENOUGH_TRACE) {
     return await cutExactly(tally, settings, last, factor.traceShare);
   }
-  const nodes = allNodes(walk.n);
-  const root = await grow(new FactorSolver(factor, settings.thresholds), nodes, settings, last?.tree);
+  const { root, certificates } = await growFrom(factor, tally, settings, last);
   const { residual, recertified } = await confirmTree(
     {
       tally,
@@ -144,6 +146,7 @@ async function cutOnce(walk: Walk, settings: CutSettings, last: CutState | undef
       traceShare: factor.traceShare,
     },
     root,
+    certificates,
   );
   if (solver === "auto" && !last && walk.n <= MOST_SHARPENED && isBlurred(root)) {
     return await cutExactly(tally, settings, last, factor.traceShare);
@@ -169,6 +172,24 @@ async function cutOnce(walk: Walk, settings: CutSettings, last: CutState | undef
     },
     state: { basis: factor.basis, factor, tree: hold(root, labels), age },
   };
+}
+
+/** The tree that a factor makes; that of a carried one with its vectors refined, and so certified. */
+async function growFrom(
+  factor: Factor,
+  tally: Tally,
+  settings: CutSettings,
+  last: CutState | undefined,
+): Promise<{ root: Branch; certificates?: Certificates }> {
+  const nodes = allNodes(factor.n);
+  if (!last?.factor || !isRefined(factor.n, settings.steps)) {
+    return { root: await grow(new FactorSolver(factor, settings.thresholds), nodes, settings, last?.tree) };
+  }
+  const adjacency = WalkGram.withLoops(tally.walk, settings.steps, factor.diagonal);
+  const solver = new RefinedSolver(factor, adjacency, settings);
+  const root = await grow(solver, nodes, settings, last.tree);
+  tally.applications += solver.applications;
+  return { root, certificates: solver.certificates(root) };
 }
 
 /** Cuts by exact products: its proposals need no certificate. */

@@ -100,7 +100,9 @@ export class OperatorSolver implements Solver {
     const z = new Float64Array(adjacency.n).fill(1);
     const degrees = await adjacency.apply(segments.map(({ nodes }) => nodes), z);
     const iterates = segments.map((segment) =>
-      segment.nodes.length > 1 ? new Iterate(segment, degrees, adjacency.loops, this.tolerance) : undefined
+      segment.nodes.length > 1
+        ? new Iterate(segment, degrees, adjacency.loops, { tolerance: this.tolerance })
+        : undefined
     );
     await this.converge(iterates.filter((it) => it !== undefined));
     const jobs: SweepJob[] = [];
@@ -172,6 +174,17 @@ export function settled(residual: number, theta: number, tolerance: number): boo
   return residual <= tolerance && error <= SHARE_OF_LAMBDA * Math.max(1 - theta, LEAST_LAMBDA);
 }
 
+/** When an iteration is done, and what it may take for granted. */
+export interface Goal {
+  /** Largest ‖Bx − θx‖/θ. */
+  readonly tolerance: number;
+  /**
+   * `near` where the start is known to be near the eigenvector, so that no other is begun with; `placed` where its
+   * place among its neighbours is known as well, so that the residual alone decides.
+   */
+  readonly start?: "near" | "placed";
+}
+
 /** The iteration on one segment; whoever runs it multiplies by A. */
 export class Iterate {
   readonly nodes: Uint32Array<ArrayBuffer>;
@@ -204,14 +217,12 @@ export class Iterate {
   /**
    * @param degrees A·1_S, `[N]`.
    * @param loops A_ii, `[N]`.
-   * @param near whether `start` is known to be near the eigenvector, so that no other is begun with.
    */
   constructor(
     { nodes, start }: SegmentNodes,
     degrees: Float64Array,
     loops: Float64Array,
-    private readonly tolerance: number,
-    private readonly near = false,
+    private readonly goal: Goal,
   ) {
     const m = nodes.length;
     this.nodes = nodes;
@@ -234,12 +245,20 @@ export class Iterate {
     this.degrees = d;
     this.root = d.map(Math.sqrt);
     this.known = unit(this.root)!;
+    if (start) this.enqueue(Float64Array.from(start, (v, i) => v * this.root[i]!), this.queue);
     // Two directions to begin with: one alone may have hardly any part in the eigenvector.
-    const starts = [gaussian(m, m + nodes[0]!), gaussian(m, 3 * m + nodes[0]!)];
-    if (start) starts.unshift(Float32Array.from(start, (v, i) => v * this.root[i]!));
-    for (const values of starts) this.enqueue(Float64Array.from(values), this.queue);
-    this.queue.length = Math.min(this.queue.length, near ? 1 : 2);
+    const wanted = goal.start ? 1 : 2;
+    for (const seed of [m, 3 * m]) {
+      if (this.queue.length < wanted) {
+        this.enqueue(Float64Array.from(gaussian(m, seed + nodes[0]!)), this.queue);
+      }
+    }
     this.x = this.queue[0]!;
+  }
+
+  /** Directions that were multiplied since the basis was last reduced. */
+  get directions(): number {
+    return this.basis.length;
   }
 
   /** Puts the next direction into the level's vector. */
@@ -269,8 +288,13 @@ export class Iterate {
     this.theta = dot(this.x, bx);
     const r = this.residualOf(this.x, bx, this.theta);
     this.residual = length(r) / Math.max(this.theta, LEAST_THETA);
+    const { tolerance, start } = this.goal;
+    if (start === "placed" && this.residual <= tolerance) {
+      this.done = true;
+      return;
+    }
     const found = this.found();
-    const paired = !this.near && size > 1 && size < PAIRED;
+    const paired = !start && size > 1 && size < PAIRED;
     // A rival that may still overtake is followed before x is believed.
     let rival: Float64Array | undefined;
     let r2: Float64Array | undefined;
@@ -301,7 +325,7 @@ export class Iterate {
 
   /** Whether x is good enough, or as good as rounding lets it be. */
   private found(): boolean {
-    const { residual, theta, tolerance, basis } = this;
+    const { residual, theta, goal: { tolerance }, basis } = this;
     this.stalled = residual < 0.9 * this.lowest ? 0 : this.stalled + 1;
     this.lowest = Math.min(this.lowest, residual);
     if (basis.length < 2 && this.nodes.length > 2) return false;

@@ -24,8 +24,11 @@ const LEAST_AREA = 0.002;
 /** Boundary samples, one a pair of cells that meet, below which a contrast is not known. */
 const LEAST_SAMPLES = 4;
 
-/** By how much a boundary that the last frame had, or had not, moves the bound on its contrast. */
+/** By how much a boundary that the last frames had, or had not, moves the bound on its contrast at most. */
 const HYSTERESIS = 0.15;
+
+/** Frames that a segment must have stood for its boundaries to lean in full; one frame alone says nothing yet. */
+const SETTLED_AGE = 9;
 
 /** How steeply the contrast that is asked of a boundary grows with the likeness of its two sides. */
 const LIKENESS_GAIN = 6;
@@ -50,8 +53,15 @@ export interface RegionSettings {
 export interface RegionHints {
   /** A walk's view of the leaves, from which comes the likeness of neighbours; telling after one step only. */
   readonly walk?: Pick<Segmentation, "scores" | "labels" | "segments">;
-  /** Id of every cell in the last frame, `[CELLS, CELLS]`, where there was one. */
-  readonly last?: Uint16Array | undefined;
+  readonly last?: LastRegions | undefined;
+}
+
+/** The regions of the last frame, by their ids. */
+export interface LastRegions {
+  /** Id of every cell, `[CELLS, CELLS]`. */
+  readonly cells: Uint16Array;
+  /** For how many frames each id has been there. */
+  readonly ages: ReadonlyMap<number, number>;
 }
 
 /** The regions of a frame. */
@@ -223,6 +233,8 @@ class RegionGraph {
   readonly #near: Map<number, Boundary>[];
   /** The id that most of a region had in the last frame; 0 where it is not known. */
   #origin: number[] = [];
+  /** For how many frames each id has been there. */
+  #ages: LastRegions["ages"] = new Map();
   /** What the walk knows of each region. */
   #mass: Mass[] = [];
 
@@ -237,8 +249,9 @@ class RegionGraph {
   }
 
   /** Notes which id each region had in the last frame. */
-  remember(last: Uint16Array): void {
-    this.#origin = this.#originsIn(last);
+  remember({ cells, ages }: LastRegions): void {
+    this.#origin = this.#originsIn(cells);
+    this.#ages = ages;
   }
 
   /**
@@ -252,7 +265,7 @@ class RegionGraph {
       if (this.#root(r) !== r || this.#size[r]! >= least) continue;
       let best: number | undefined, longest = 0;
       for (const [near, { length }] of this.#near[r]!) {
-        const worth = this.#lean(near, r) > 1 ? length + AREA : length;
+        const worth = this.#origin[r] && this.#origin[near] === this.#origin[r] ? length + AREA : length;
         if (worth > longest) [best, longest] = [near, worth];
       }
       if (best !== undefined) this.#merge(best, r);
@@ -360,11 +373,13 @@ class RegionGraph {
     return cosine > 0 ? Math.min(1, cosine) : 0;
   }
 
-  /** Above 1 where the last frame had both as one, below 1 where it had them apart. */
+  /** Above 1 where the last frame had both as one, below 1 where it had them apart; more so the longer they stand. */
   #lean(a: number, b: number): number {
     const [one, other] = [this.#origin[a] ?? 0, this.#origin[b] ?? 0];
     if (one === 0 || other === 0) return 1;
-    return one === other ? 1 + HYSTERESIS : 1 - HYSTERESIS;
+    const age = Math.min(this.#ages.get(one) ?? 1, this.#ages.get(other) ?? 1, SETTLED_AGE);
+    const lean = HYSTERESIS * (age - 1) / (SETTLED_AGE - 1);
+    return one === other ? 1 + lean : 1 - lean;
   }
 
   #originsIn(last: Uint16Array): number[] {

@@ -52,3 +52,18 @@ export function randomSegments(n: number, count: number, seed: number): Uint32Ar
   for (let i = 0; i < n; i++) sets[i < count ? i : Math.floor(next() * count)]!.push(i);
   return sets.map((set) => Uint32Array.from(set));
 }
+
+/** Neighbours on a ring that hardly see beyond the next few: no low rank holds it. */
+export function peakedWalk(n: number, seed: number): Float32Array<ArrayBuffer> {
+  const next = uniform(seed);
+  const matrix = new Float32Array(n * n);
+  for (let i = 0; i < n; i++) {
+    let sum = 0;
+    for (let j = 0; j < n; j++) {
+      const far = Math.min(Math.abs(i - j), n - Math.abs(i - j));
+      sum += matrix[i * n + j] = Math.exp(-far * far) * (0.5 + next()) + 1e-6;
+    }
+    for (let j = 0; j < n; j++) matrix[i * n + j]! /= sum;
+  }
+  return matrix;
+}

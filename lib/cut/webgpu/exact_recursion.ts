@@ -52,11 +52,22 @@ function levelsOf(maxLeaves: number): number {
 const PROGRESS_WORDS = 7 + 2 * STEPS;
 
 /** Where the workgroups of a round's second product lie. */
-const ROWS_OFFSET = 12;
+export const ROWS_OFFSET = 12;
 
 /** Words of the struct `Gates`, and the place of the products' sum in it. */
 const GATES_WORDS = 8;
-const MULTIPLIED_OFFSET = 28;
+export const MULTIPLIED_OFFSET = 28;
+
+/** Words of the buffers that exact products take turns with, whatever they are for. */
+export function roundWords(n: number, size: number) {
+  return {
+    scales: n,
+    iterates: 3 * n,
+    progress: MAX_LEAVES * PROGRESS_WORDS,
+    gates: GATES_WORDS,
+    folded: MAX_LEAVES * size,
+  };
+}
 
 /** A frame's recursion by exact products, read back. */
 export interface ExactTree extends DeviceTree {
@@ -111,11 +122,7 @@ export function recordExactRecursion(
   const buffers = allocate(recorder, plan, {
     krylov: (STEPS + 1) * n,
     sortedSums: tilesOf(n) * size,
-    scales: n,
-    iterates: 3 * n,
-    progress: MAX_LEAVES * PROGRESS_WORDS,
-    gates: GATES_WORDS,
-    folded: MAX_LEAVES * size,
+    ...roundWords(n, size),
   });
   const shared = { ...buffers.shared, rows: bands[0]!.buffer };
   for (const buffer of [shared.gates, shared.productGroups]) recorder.clear(buffer);
@@ -192,5 +199,10 @@ export function exactTreeOf(
   n: number,
 ): ExactTree {
   const { tree, rest: [multiplied] } = treeOf(data, times);
-  return { ...tree, products: 2 * new Uint32Array(multiplied!)[0]! / n };
+  return { ...tree, products: productsOf(multiplied!, n) };
+}
+
+/** Products of an N×N by an N×1, from Σ |S| over those with A. */
+export function productsOf(multiplied: ArrayBuffer, n: number): number {
+  return 2 * new Uint32Array(multiplied)[0]! / n;
 }

@@ -12,6 +12,7 @@ import solveCode from "../../../shaders/basis_solve.wgsl" with { type: "text" };
 import blockCode from "../../../shaders/block_types.wgsl" with { type: "text" };
 import certificateCheckCode from "../../../shaders/certificate_check.wgsl" with { type: "text" };
 import againCode from "../../../shaders/cut_again.wgsl" with { type: "text" };
+import bestCode from "../../../shaders/cut_best.wgsl" with { type: "text" };
 import commitCode from "../../../shaders/cut_commit.wgsl" with { type: "text" };
 import decideCode from "../../../shaders/cut_decide.wgsl" with { type: "text" };
 import eigenCode from "../../../shaders/cut_eigen.wgsl" with { type: "text" };
@@ -36,8 +37,10 @@ import exactRowsCode from "../../../shaders/exact_rows.wgsl" with { type: "text"
 import exactScalesCode from "../../../shaders/exact_scales.wgsl" with { type: "text" };
 import exactStepCode from "../../../shaders/exact_step.wgsl" with { type: "text" };
 import exactTypesCode from "../../../shaders/exact_types.wgsl" with { type: "text" };
+import refineOpenCode from "../../../shaders/refine_open.wgsl" with { type: "text" };
 import type { PipelineSource } from "../../walk/webgpu/device.ts";
 import { type Precision, withTypes } from "../../walk/webgpu/kernels.ts";
+import { MOST_REFINEMENTS, OUT_OF_REACH, REFINED_RESIDUAL } from "../refined_solver.ts";
 
 /** Binding number of each buffer, the same in every kernel of the cut. */
 export const BINDINGS = {
@@ -120,8 +123,9 @@ function kernel(
   code: string,
   groups: LevelKernel["groups"],
   buffers: readonly BufferName[],
+  constants: Readonly<Record<string, number>> = {},
 ): LevelKernel {
-  return { ...plainKernel(label, code, buffers), groups };
+  return { ...plainKernel(label, code, buffers, constants), groups };
 }
 
 /** Decides whether the basis is renewed. */
@@ -201,7 +205,7 @@ const SWEEP = ["rows", "segments", "tiles", "values", "sorted", "sortedSums", "c
 
 const sortKernel = kernel("sort", sortCode, "candidates", ["order", "segments", "tiles", "values", "sorted"]);
 
-const decideKernel = kernel("decide", decideCode, "decision", [
+const decideKernel = kernel("decide", bestCode + decideCode, "decision", [
   "segments",
   "pairs",
   "values",
@@ -225,7 +229,7 @@ const commitKernel = kernel("commit", commitCode, "tiles", [
   "byDepth",
 ]);
 
-const overlapKernel = kernel("overlap", overlapCode, "candidates", [
+const overlapKernel = kernel("overlap", bestCode + overlapCode, "candidates", [
   "segments",
   "tiles",
   "sorted",
@@ -235,17 +239,17 @@ const overlapKernel = kernel("overlap", overlapCode, "candidates", [
 ]);
 
 /** How every level ends, in order: what a warm one compares with the last frame's cuts, then decides. */
-function endOf(warm: boolean): LevelKernel[] {
+export function endOf(warm: boolean): LevelKernel[] {
   return warm ? [overlapKernel, decideKernel, commitKernel] : [decideKernel, commitKernel];
 }
 
 /**
- * One level of the recursion over F, in order.
+ * One level of the recursion over F up to its candidates' cuts, in order; {@linkcode endOf} follows.
  *
  * @param warm whether it starts from the last frame's tree.
  */
 export function levelKernels(warm: boolean): readonly LevelKernel[] {
-  return [...(warm ? [heirsKernel] : []), ...FACTOR_KERNELS, ...endOf(warm)];
+  return warm ? [heirsKernel, ...FACTOR_KERNELS] : FACTOR_KERNELS;
 }
 
 const FACTOR_KERNELS: readonly LevelKernel[] = [
@@ -316,8 +320,39 @@ export const openKernel = kernel("exact open", exactTypesCode + exactOpenCode, "
   "gates",
 ]);
 
-/** A round of exact products, in order. */
-export function roundKernels(precision: Precision): Record<"columns" | "rows" | "step", Kernel> {
+/** Opens the refinement of a level's vectors. */
+export const refineKernel = kernel(
+  "refine open",
+  exactTypesCode + bestCode + refineOpenCode,
+  "segments",
+  [
+    "order",
+    "segments",
+    "krylov",
+    "pairs",
+    "values",
+    "cuts",
+    "state",
+    "heldNodes",
+    "iterates",
+    "progress",
+    "gates",
+  ],
+  { reach: OUT_OF_REACH },
+);
+
+/** Constants of the steps that refine a vector. */
+export const REFINEMENT = { placed: 1, most: MOST_REFINEMENTS, tolerance: REFINED_RESIDUAL } as const;
+
+/**
+ * A round of exact products, in order.
+ *
+ * @param constants of the step, where they are not those that find a vector from anywhere.
+ */
+export function roundKernels(
+  precision: Precision,
+  constants: Readonly<Record<string, number>> = {},
+): Record<"columns" | "rows" | "step", Kernel> {
   const read = (label: string, code: string, buffers: readonly BufferName[]) =>
     readingKernel(`exact ${label}`, exactTypesCode + code, precision, buffers);
   return {
@@ -342,22 +377,26 @@ export function roundKernels(precision: Precision): Record<"columns" | "rows" | 
       "iterates",
       "progress",
       "gates",
-    ]),
+    ], constants),
   };
+}
+
+/** The sweep of a segment's one vector over the rows of M, in order. */
+export function walkSweepKernels(precision: Precision): readonly LevelKernel[] {
+  const read = (label: string, code: string, buffers: readonly BufferName[]): LevelKernel => ({
+    ...readingKernel(`walk ${label}`, rowsWalkCode + code, precision, [...buffers, "scales"]),
+    groups: "tiles",
+  });
+  return [
+    { ...sortKernel, groups: "tiles" },
+    read("sorted sums", sortedSumsCode, SORTED_SUMS),
+    read("sweep", sweepCode, SWEEP),
+  ];
 }
 
 /** A level of exact products once its vectors are there, in order. */
 export function exactLevelKernels(precision: Precision, warm: boolean): readonly LevelKernel[] {
-  const read = (label: string, code: string, buffers: readonly BufferName[]): LevelKernel => ({
-    ...readingKernel(`walk ${label}`, rowsWalkCode + code, precision, [...buffers, "scales"]),
-    groups: "candidates",
-  });
-  return [
-    sortKernel,
-    read("sorted sums", sortedSumsCode, SORTED_SUMS),
-    read("sweep", sweepCode, SWEEP),
-    ...endOf(warm),
-  ];
+  return [...walkSweepKernels(precision), ...endOf(warm)];
 }
 
 /** A kernel that reads M as it is stored. */
@@ -386,6 +425,8 @@ export function cutSources(width: number, precision: Precision): PipelineSource[
     projectKernel,
     shortKernel,
     ...levelKernels(true),
+    ...endOf(true),
+    refineKernel,
     leavesKernel(width),
     holdKernel,
     ...[false, true].map(scalesKernel),
@@ -394,6 +435,7 @@ export function cutSources(width: number, precision: Precision): PipelineSource[
     againKernel,
     gateKernel,
     ...Object.values(roundKernels(precision)),
+    roundKernels(precision, REFINEMENT).step,
     ...exactLevelKernels(precision, true),
   ];
   return kernels.map((k) => k.source);

@@ -4,7 +4,7 @@
  * @module
  */
 import { MATRIX_ALIGNMENT, roundUp } from "../../walk/webgpu/kernels.ts";
-import type { Recorder } from "../../walk/webgpu/recorder.ts";
+import type { Bound, Recorder } from "../../walk/webgpu/recorder.ts";
 import type { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
 import type { CutSettings } from "../cut_frame.ts";
 import { STALE_TRACE } from "../factor.ts";
@@ -102,6 +102,14 @@ export interface LevelBuffers<Own extends BufferName> {
   readonly segments: readonly GPUBuffer[];
   readonly tiles: readonly GPUBuffer[];
   readonly groups: readonly GPUBuffer[];
+}
+
+/** A dispatch of a level whose workgroups the device writes. */
+export interface LevelStep {
+  readonly kernel: Bound;
+  readonly groups: GPUBuffer;
+  /** Where they lie in it, in bytes. */
+  readonly offset: number;
 }
 
 /** The buffers that two levels take turns with, by the parity of the level. */

@@ -140,7 +140,7 @@ export class Pass {
       ...bases,
       tree,
       traceShare: root.held / root.loops,
-      applications: steps * (columns * (words + tree.renewals) + 2 * tree.tried),
+      applications: steps * (columns * (words + tree.renewals) + 2 * tree.tried) + Math.ceil(tree.products),
     };
   }
 

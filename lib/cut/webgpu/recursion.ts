@@ -19,10 +19,12 @@ import {
   type ExactTree,
   exactTreeOf,
   fitsExactly,
+  productsOf,
   recordExactRecursion,
+  roundWords,
 } from "./exact_recursion.ts";
 import { acquireHeld, type HeldBuffers, type HeldTables, temporaryHeld } from "./held_buffers.ts";
-import { levelKernels, renewalKernels } from "./kernels.ts";
+import { endOf, type LevelKernel, levelKernels, refineKernel, renewalKernels } from "./kernels.ts";
 import { MAX_DEPTH, MAX_LEAVES, tilesOf } from "./layout.ts";
 import {
   allocate,
@@ -31,9 +33,11 @@ import {
   levelBuffers,
   type LevelPlan,
   levelSettings,
+  type LevelStep,
   type RecursionSettings,
   slotOf,
 } from "./level_buffers.ts";
+import { Refinement, REFINEMENT_DISPATCHES, refines } from "./refinement.ts";
 import { recordSecondTry } from "./second_try.ts";
 
 /** Largest rank that the eigensolver's workgroup holds: two components a thread. */
@@ -50,6 +54,8 @@ export interface FactorTree extends DeviceTree {
   readonly basis: Float32Array<ArrayBuffer>;
   /** FᵀF with the probes' images, `[c, c]`, behind a sketch. */
   readonly gram: Float32Array<ArrayBuffer>;
+  /** Products of an N×N by an N×1 that refining the vectors took. */
+  readonly products: number;
   /** Segments whose certificate fails, where a tolerance was given. */
   readonly weak: number;
   /** The tree by exact products that was made because of them. */
@@ -100,10 +106,10 @@ export function submitRecursion(
   const plan: LevelPlan = { walk, shape: { ...basis, candidates: 2 }, settings, held };
   const recorder = new Recorder(gpu, "cut");
   if (copied) recorder.copy(copied.buffer, 0, basis.buffer, 0, copied.buffer.size);
-  const refines = tolerance !== undefined;
+  const checked = tolerance !== undefined;
   // Products are left out only where M is in one piece.
   const again = held !== undefined && fitsExactly(walk);
-  const kept = keep ? acquireHeld(gpu, n) : refines || again ? temporaryHeld(recorder, n) : undefined;
+  const kept = keep ? acquireHeld(gpu, n) : checked || again ? temporaryHeld(recorder, n) : undefined;
   const buffers = allocate(recorder, plan, factorWords(plan), kept);
   if (sketch) {
     recorder.stage("sketch");
@@ -116,7 +122,8 @@ export function submitRecursion(
   if (exactLoops) walk.matrix.recordRowSquares(recorder, shared.loops);
   recordRenewal(recorder, plan, basis, rows, buffers);
   recorder.stage("recursion");
-  const levels = levelsOver(recorder, plan, buffers, rows.buffer);
+  const refinement = !sketch && refines(plan) ? new Refinement(recorder, plan, buffers) : undefined;
+  const levels = levelsOver(recorder, plan, buffers, rows.buffer, refinement);
   levels();
   recorder.stage("certificate");
   const certificate = recordCertificate(recorder, plan, shared, kept);
@@ -129,7 +136,8 @@ export function submitRecursion(
   recorder.read(basis.buffer, 0, n * basis.width * 4);
   recorder.read(shared.gram, 0, sketch ? (basis.rank + basis.probes) ** 2 * 4 : 4);
   if (exactLoops) recorder.read(shared.loops, 0, n * 4);
-  if (kept && refines) {
+  refinement?.read();
+  if (kept && checked) {
     const weak = recordCheck(recorder, plan, shared, certificate, kept, tolerance);
     recorder.read(weak, 0, 4);
     // What the factor found is no history that a threshold should heed.
@@ -139,27 +147,35 @@ export function submitRecursion(
   const submitted = recorder.submit();
   return {
     held: keep ? kept : undefined,
-    tree: () => readFactorTree(submitted, n),
+    tree: () => readFactorTree(submitted, plan, refinement !== undefined),
     discard: () => submitted.discard(),
   };
 }
 
-async function readFactorTree(submitted: Submitted, n: number): Promise<FactorTree> {
+async function readFactorTree(
+  submitted: Submitted,
+  { walk: { n }, settings: { steps } }: LevelPlan,
+  refined: boolean,
+): Promise<FactorTree> {
   const { data, times } = await submitted.read();
-  const { tree, rest: [basis, gram, loops, weak, ...exact] } = treeOf(data, times);
+  const { tree, rest: [basis, gram, ...rest] } = treeOf(data, times);
+  const loops = steps === 1 ? new Float32Array(rest.shift()!) : undefined;
+  const products = refined ? productsOf(rest.shift()!, n) : 0;
+  const [weak, ...exact] = rest;
   const short = weak ? new Uint32Array(weak)[0]! : 0;
   return {
     ...tree,
     basis: new Float32Array(basis!),
     gram: new Float32Array(gram!),
-    loops: loops && new Float32Array(loops),
+    loops,
+    products,
     weak: short,
     refined: short > 0 ? exactTreeOf(exact, times, n) : undefined,
   };
 }
 
 /** Words of the buffers that the recursion over the factor has of its own. */
-function factorWords({ walk: { n }, shape: { rank, width, probes } }: LevelPlan) {
+function factorWords({ walk: { n, matrix }, shape: { rank, width, probes } }: LevelPlan) {
   const tiles = tilesOf(n);
   return {
     sums: tiles * width,
@@ -170,10 +186,12 @@ function factorWords({ walk: { n }, shape: { rank, width, probes } }: LevelPlan)
     rotations: MAX_LEAVES * ROTATIONS * 4,
     krylov: MAX_LEAVES * KRYLOV_STEPS * width,
     vectors: MAX_LEAVES * 2 * width,
-    sortedSums: 2 * tiles * width,
+    // Of either candidate's rows of F, and of one's rows of M.
+    sortedSums: tiles * Math.max(2 * width, matrix.size),
     basisGroups: 12,
     gram: (rank + probes) ** 2,
     triangle: (rank + probes) ** 2,
+    ...roundWords(n, matrix.size),
   };
 }
 
@@ -183,19 +201,25 @@ function levelsOver(
   plan: LevelPlan,
   buffers: LevelBuffers<keyof ReturnType<typeof factorWords>>,
   rows: GPUBuffer,
+  refinement: Refinement | undefined,
 ): () => void {
   const { walk: { gpu }, held } = plan;
-  const bound = Array.from({ length: MAX_DEPTH }, (_, depth) => {
+  const warm = held !== undefined;
+  const steps = Array.from({ length: MAX_DEPTH }, (_, depth) => {
     const uniform = recorder.uniform(levelSettings(plan, depth));
     const level = { ...buffers.shared, ...levelBuffers(buffers, depth % 2), rows };
-    const groups = buffers.groups[depth % 2]!;
-    return levelKernels(held !== undefined).map((kernel) => ({
+    const bound = (kernel: LevelKernel): LevelStep => ({
       kernel: recorder.bind(gpu.pipeline(kernel.source), bindingsOf(kernel, uniform, level)),
-      groups,
+      groups: buffers.groups[depth % 2]!,
       offset: slotOf(depth, kernel.groups),
-    }));
+    });
+    return [
+      ...levelKernels(warm).map(bound),
+      ...(refinement ? [bound(refineKernel), ...refinement.level(depth)] : []),
+      ...endOf(warm).map(bound),
+    ];
   }).flat();
-  return () => bound.forEach(({ kernel, groups, offset }) => recorder.runIndirect(kernel, groups, offset));
+  return () => steps.forEach(({ kernel, groups, offset }) => recorder.runIndirect(kernel, groups, offset));
 }
 
 /**
@@ -204,18 +228,24 @@ function levelsOver(
  * for a second try.
  *
  * @param kept whether the tree is kept for the next frame.
- * @param refined nodes of a frame that exact products may cut anew; 0 where they may not.
+ * @param exact nodes of a frame that exact products may cut anew; 0 where they may not.
+ * @param refined whether the vectors of a warm one are refined.
  */
-export function dispatchesOf(steps: number, warm: boolean, kept = false, refined = 0): number {
+export function dispatchesOf(
+  steps: number,
+  warm: boolean,
+  { kept = false, exact = 0, refined = false } = {},
+): number {
   const round = renewalKernels(true).length;
   const iteration = 4 * round + 2 * steps;
   // Sums and a check; a Gram matrix with its triangle, the projection and its check.
   const renewal = 2 + iteration + 4;
   const sketch = warm ? 0 : 4 * round + 3 * steps + 1;
   const loops = Number(steps === 1);
-  const levels = MAX_DEPTH * levelKernels(warm).length;
-  const certificate = 1 + Number(kept || warm || refined > 0) + 2 * steps;
+  const level = levelKernels(warm).length + (refined ? REFINEMENT_DISPATCHES : 0) + endOf(warm).length;
+  const levels = MAX_DEPTH * level;
+  const certificate = 1 + Number(kept || warm || exact > 0) + 2 * steps;
   const again = warm ? 2 + iteration + levels + certificate : 0;
-  const exact = refined > 0 ? 2 + exactDispatchesOf(refined, MAX_LEAVES, true) : 0;
-  return steps + loops + sketch + renewal + levels + certificate + again + exact;
+  const anew = exact > 0 ? 2 + exactDispatchesOf(exact, MAX_LEAVES, true) : 0;
+  return steps + loops + sketch + renewal + Number(refined) + levels + certificate + again + anew;
 }
