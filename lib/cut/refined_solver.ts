@@ -18,10 +18,10 @@ import type { Proposal, SegmentNodes, Solver } from "./solver.ts";
 import { thresholdOf } from "./stop.ts";
 
 /** Largest ‖Bx − θx‖/θ of a vector that is left as the factor has it. */
-export const REFINED_RESIDUAL = 1.5e-3;
+export const REFINED_RESIDUAL = 2e-3;
 
 /** Products with A that a vector may take, the first of which tells its residual. */
-export const MOST_REFINEMENTS = 5;
+export const MOST_REFINEMENTS = 4;
 
 /** Nodes of a walk up to which vectors are refined: of a larger one a pass costs more than they are worth. */
 const MOST_NODES = 2048;
