@@ -11,7 +11,7 @@ import { HYSTERESIS } from "../lib/cut/stop.ts";
 import { cutOnDevice } from "../lib/cut/webgpu/cut_on_device.ts";
 import { heldTables } from "../lib/cut/webgpu/held_buffers.ts";
 import { MAX_LEAVES } from "../lib/cut/webgpu/layout.ts";
-import { recursionSettings, SETTLED_TRACE } from "../lib/cut/webgpu/level_buffers.ts";
+import { recursionSettings, settledTrace } from "../lib/cut/webgpu/level_buffers.ts";
 import { dispatchesOf, submitRecursion } from "../lib/cut/webgpu/recursion.ts";
 import { residentBasis } from "../lib/cut/webgpu/resident_basis.ts";
 import { adjustedRand } from "../lib/eval/metrics.ts";
@@ -498,10 +498,11 @@ Deno.test("a stale basis is renewed by one product a column, by two where its pr
         const seen = projected(old, rank + probes, image, rank, n);
         const trace = steps === 1 ? tree.nodes[0]!.loops : sumOf(inside) + sumOf(outside) / probes;
         const share = sumOf(rowSquares(seen, rank)) / trace;
-        const settled = share >= SETTLED_TRACE;
+        const enough = settledTrace(n, steps);
+        const settled = share >= enough;
         // The probes of k = 2 may find too much missing; two columns never hold enough.
         if (steps === 1 || rank === 2) assertEquals(settled, rank > 2, message);
-        if (Math.abs(share / SETTLED_TRACE - 1) > 1e-3) assertEquals(tree.renewals, settled ? 1 : 2, message);
+        if (Math.abs(share / enough - 1) > 1e-3) assertEquals(tree.renewals, settled ? 1 : 2, message);
         const rows = tree.renewals === 1 ? seen : image;
         const root = tree.nodes[0]!;
         assertAlmostEquals(root.held / sumOf(rowSquares(rows, rank)), 1, 1e-5, message);

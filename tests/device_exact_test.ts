@@ -1,11 +1,12 @@
 import { assert, assertAlmostEquals, assertEquals, assertLessOrEqual } from "@std/assert";
-import { cutFrame, type CutSettings } from "../lib/cut/cut_frame.ts";
+import { cutFrame, type CutSettings, type CutState, walkScores } from "../lib/cut/cut_frame.ts";
 import { cutWalk } from "../lib/cut/cut_walk.ts";
 import { HYSTERESIS } from "../lib/cut/stop.ts";
 import { cutExactlyOnDevice } from "../lib/cut/webgpu/exact_on_device.ts";
 import { exactDispatchesOf } from "../lib/cut/webgpu/exact_recursion.ts";
 import { MAX_LEAVES } from "../lib/cut/webgpu/layout.ts";
 import { adjustedRand } from "../lib/eval/metrics.ts";
+import { Tally } from "../lib/walk/tally.ts";
 import { blockWalk, disturbed, gridWalk, newSeed, withDevice } from "./device_matrices.ts";
 import {
   denseAdjacency,
@@ -230,5 +231,37 @@ Deno.test("cutWalk() refines a cold factor's vectors within the frame's one read
     assertLessOrEqual(0.99, adjustedRand(labels, expected.segmentation.labels), message);
     // The next frame starts from the factor, and from no history but this tree.
     assert(state.basis && !state.exact, message);
+  });
+});
+
+Deno.test("what the host cuts by exact products it cuts from one readback of M, warm or cold", async () => {
+  const seed = newSeed();
+  const n = 150;
+  const kinds: readonly Partial<CutSettings>[] = [
+    { adjacency: "walk" },
+    { adjacency: "walk", steps: 2 },
+    { stop: { kind: "manc-mincut" } },
+  ];
+  await withDevice(async (device) => {
+    for (const kind of kinds) {
+      const settings: CutSettings = { ...SETTINGS, maxSegments: 8, ...kind };
+      let last: CutState | undefined;
+      for (let frame = 0; frame < 2; frame++) {
+        const message = `${JSON.stringify(kind)}, frame ${frame}, seed ${seed}`;
+        const walk = await device.fromDense(blockWalk(n, 5, seed), n);
+        const before = device.counters.readbacks;
+        const { segmentation: { labels, segments, scores, stats }, state } = await cutWalk(
+          walk,
+          settings,
+          last,
+        );
+        assertEquals(device.counters.readbacks - before, 1, message);
+        assertEquals(stats.warm, frame > 0, message);
+        const expected = await walkScores(new Tally(walk), settings.steps, labels, segments);
+        scores.forEach((score, at) => assertLessOrEqual(Math.abs(score - expected[at]!), 1e-5, message));
+        walk.release();
+        last = state;
+      }
+    }
   });
 });

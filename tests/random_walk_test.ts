@@ -16,7 +16,8 @@ import { createCpuWalkDevice } from "../lib/walk/cpu/walk_device.ts";
 import { PlainWalk } from "./reference/plain_walk.ts";
 import { freshSeed, randomSegments, randomWalkMatrix } from "./reference/graphs.ts";
 
-const formed = (matrix: Float32Array, n: number) => new RandomWalkSolver(new FormedSource(matrix, n));
+const formed = (matrix: Float32Array<ArrayBuffer>, n: number) =>
+  new RandomWalkSolver(new FormedSource(matrix, n));
 
 Deno.test("RandomWalkSolver finds the second eigenvector and the best NCut of the walk, k = 1 … 5, P^k formed or applied", async () => {
   const seed = freshSeed();

@@ -60,7 +60,7 @@ export class DenseGram implements Adjacency {
   private readonly scale: Float64Array | undefined;
 
   /** @param matrix M, `[n, n]` row-major. */
-  constructor(private readonly matrix: Float32Array, readonly n: number, kind: "dot" | "cosine") {
+  constructor(readonly matrix: Float32Array<ArrayBuffer>, readonly n: number, kind: "dot" | "cosine") {
     this.loops = new Float64Array(n);
     for (let i = 0; i < n; i++) this.loops[i] = dotRow(matrix, i * n, matrix, i * n, n);
     this.spent++;

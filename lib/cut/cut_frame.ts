@@ -5,7 +5,7 @@
  */
 import { backward, forward, Tally } from "../walk/tally.ts";
 import type { Walk } from "../walk/walk.ts";
-import { WalkGram } from "./adjacency.ts";
+import { type Adjacency, DenseGram, WalkGram } from "./adjacency.ts";
 import { combine } from "./blocks.ts";
 import type { Certificates } from "./certify.ts";
 import { COLD_RESIDUAL, confirmTree, isBlurred, WARM_RESIDUAL } from "./confirm.ts";
@@ -25,7 +25,7 @@ import { cheaperPower, expectedVectors, formingProducts, type Power } from "./po
 import { denseWalk, OperatorSolver } from "./operator.ts";
 import { RandomWalkSolver } from "./random_walk.ts";
 import { isRefined, RefinedSolver } from "./refined_solver.ts";
-import { AppliedSource, FormedSource } from "./segment_walk.ts";
+import { AppliedSource, FormedSource, type WalkSource } from "./segment_walk.ts";
 import type { CutNode, Segmentation } from "./segmentation.ts";
 import type { Solver } from "./solver.ts";
 import { needsCuts, type StopRule } from "./stop.ts";
@@ -200,10 +200,15 @@ async function cutExactly(
   traceShare = 0,
 ): Promise<CutResult> {
   const { walk } = tally;
-  const { solver, weights, power } = await exactSolver(walk, settings);
+  const { solver, weights, power, dense } = await exactSolver(walk, settings);
   const { graph, state } = await cutGraph({ solver, weights, n: walk.n }, settings, last);
   const matrixProducts = power === "form" ? formingProducts(settings.steps) : 0;
-  const scores = await walkScores(tally, settings.steps, graph.labels, graph.segments);
+  let scores: Float32Array<ArrayBuffer>;
+  if (dense) {
+    // M is in main memory: another product on a device would be another readback.
+    scores = leafScores({ n: walk.n, rank: walk.n, rows: dense }, graph.labels, graph.segments);
+    tally.applications += 1 + graph.segments;
+  } else scores = await walkScores(tally, settings.steps, graph.labels, graph.segments);
   const operatorApplications = graph.stats.operatorApplications + tally.applications;
   return {
     segmentation: {
@@ -265,21 +270,36 @@ async function settleMinCuts(root: Branch, { stop }: GrowSettings, weights: Segm
   }
 }
 
+/** What an exact cut is made with. */
+interface ExactMeans {
+  readonly solver: Solver;
+  readonly weights: SegmentWeights;
+  readonly power: Power;
+  /** M, where it was written out. */
+  readonly dense: Float32Array<ArrayBuffer> | undefined;
+}
+
 /** The exact solver that the settings ask for, and what writes its adjacency out. */
 async function exactSolver(
   walk: Walk,
   { steps, adjacency = "dot", power = "form", thresholds }: CutSettings,
-): Promise<{ solver: Solver; weights: SegmentWeights; power: Power }> {
+): Promise<ExactMeans> {
   const tried = thresholds === undefined ? {} : { thresholds };
   if (adjacency === "walk") {
     const source = power === "apply"
       ? await AppliedSource.create(walk, steps)
       : new FormedSource(await denseWalk(walk, steps), walk.n);
     const solver = new RandomWalkSolver(source, tried);
-    return { solver, weights: (nodes) => solver.weights(nodes), power };
+    return { solver, weights: (nodes) => solver.weights(nodes), power, dense: denseOf(source) };
   }
   const solver = await OperatorSolver.create(walk, { steps, adjacency, power, ...tried });
-  return { solver, weights: (nodes) => solver.adjacency.weights(nodes), power };
+  const { adjacency: gram } = solver;
+  return { solver, weights: (nodes) => gram.weights(nodes), power, dense: denseOf(gram) };
+}
+
+/** M, where what multiplies by it has it in main memory. */
+function denseOf(source: WalkSource | Adjacency): Float32Array<ArrayBuffer> | undefined {
+  return source instanceof FormedSource || source instanceof DenseGram ? source.matrix : undefined;
 }
 
 /** score_s(i) = ⟨M_i, Σ_S M⟩ / ‖Σ_S M‖ by exact products: M·(Mᵀ·1_S), scaled. */
@@ -304,9 +324,12 @@ function allNodes(n: number): Uint32Array<ArrayBuffer> {
   return Uint32Array.from({ length: n }, (_, i) => i);
 }
 
-/** score_s(i) = ⟨F_i, Σ_S F⟩ / ‖Σ_S F‖: the cosine of node i's row with segment s's mean, up to ‖F_i‖. */
+/**
+ * score_s(i) = ⟨F_i, Σ_S F⟩ / ‖Σ_S F‖: the cosine of node i's row with segment s's mean, up to ‖F_i‖; with M in
+ * place of F as well.
+ */
 function leafScores(
-  { n, rank, rows }: Factor,
+  { n, rank, rows }: Pick<Factor, "n" | "rank" | "rows">,
   labels: Uint16Array,
   leaves: number,
 ): Float32Array<ArrayBuffer> {

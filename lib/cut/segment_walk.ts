@@ -41,7 +41,7 @@ export class FormedSource implements WalkSource {
   private spent = 0;
 
   /** @param matrix M, `[n, n]` row-major. */
-  constructor(private readonly matrix: Float32Array, readonly n: number) {}
+  constructor(readonly matrix: Float32Array<ArrayBuffer>, readonly n: number) {}
 
   get applications(): number {
     return Math.ceil(this.spent);

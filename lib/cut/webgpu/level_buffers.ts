@@ -8,6 +8,7 @@ import type { Bound, Recorder } from "../../walk/webgpu/recorder.ts";
 import type { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
 import type { CutSettings } from "../cut_frame.ts";
 import { STALE_TRACE } from "../factor.ts";
+import { isRefined } from "../refined_solver.ts";
 import { HYSTERESIS, type StopRule } from "../stop.ts";
 import { type HeldBuffers, type HeldTables, isOnHost } from "./held_buffers.ts";
 import { BINDINGS, type BufferName, GROUPS, type Kernel } from "./kernels.ts";
@@ -31,7 +32,15 @@ const SLOT_WORDS = GROUPS.length * 3;
  * Share of the trace from which A projected on a stale factor's columns takes the place of a renewed basis's
  * image. Below it another product of all columns costs less than what the weaker vectors bring about (measured).
  */
-export const SETTLED_TRACE = 0.985;
+const SETTLED_TRACE = 0.985;
+
+/** The same where the vectors are refined: no frame of the clips came out otherwise than with the larger one. */
+const REFINED_TRACE = 0.972;
+
+/** Share of the trace from which a projection takes the place of another product, for a warm frame. */
+export function settledTrace(n: number, steps: number): number {
+  return isRefined(n, steps) ? REFINED_TRACE : SETTLED_TRACE;
+}
 
 /** More of the trace than there is: never enough. */
 const NEVER = 2;
@@ -269,6 +278,6 @@ export function levelSettings(
     candidates,
     { f32: 1 / walk.matrix.scale },
     // With nothing to start from every vector is to be as good as it can.
-    { f32: held ? SETTLED_TRACE : NEVER },
+    { f32: held ? settledTrace(walk.n, steps) : NEVER },
   ];
 }
