@@ -145,38 +145,44 @@ export class RefinedSolver implements Solver {
     const { adjacency, factor, settings } = this;
     const wanted = proposals.filter((own) => own.ncut < OUT_OF_REACH * thresholdOf(settings.stop, own));
     const images = await this.measure(segments, wanted);
-    const iterates = wanted.map((own, c) => this.begin(own, images[c]!));
+    const begun = wanted.map((own, c) => this.begin(own, images[c]!));
     const z = new Float64Array(adjacency.n);
     for (let product = 1; product < MOST_REFINEMENTS; product++) {
-      const open = iterates.filter(({ done }) => !done);
+      const open = begun.map(({ iterate }) => iterate).filter(({ done }) => !done);
       if (open.length === 0) break;
       for (const it of open) it.give(z);
       const image = await adjacency.apply(open.map(({ nodes }) => nodes), z);
       for (const it of open) it.take(image);
     }
     return new Map(wanted.map((own, c) => {
-      const { theta, residual, directions } = iterates[c]!;
-      const found = { ...own, total: this.totalOf(own.nodes), theta, residual };
-      if (directions === 1) return [own, found];
-      const again = sweepRows(factor, own.nodes, iterates[c]!.fiedlerVector(), own.vector, settings);
-      return [own, { ...found, ...again, total: found.total, theta, residual }];
+      const { start, iterate } = begun[c]!;
+      const { theta, residual, directions } = iterate;
+      const cut = directions === 1
+        ? start
+        : sweepRows(factor, own.nodes, iterate.fiedlerVector(), own.vector, settings);
+      return [own, { ...own, ...cut, total: this.totalOf(own.nodes), theta, residual }];
     }));
   }
 
-  /** An iteration whose first product is there: that of the vector's part off the constant one, scaled. */
-  private begin({ nodes, vector }: Proposal, image: Float64Array): Iterate {
+  /** An iteration from what the vector has off the constant one, yᵀDy = 1, whose first product is there. */
+  private begin(own: Proposal, image: Float64Array): { start: Proposal; iterate: Iterate } {
     const { adjacency: { n, loops } } = this;
-    const own = this.degreesOf(nodes);
+    const { nodes, vector } = own;
+    const inside = this.degreesOf(nodes);
     const degrees = new Float64Array(n);
-    nodes.forEach((node, i) => degrees[node] = own[i]!);
-    const along = own.reduce((sum, d, i) => sum + d * vector[i]!, 0) / sumOf(own);
-    const size = Math.sqrt(own.reduce((sum, d, i) => sum + d * (vector[i]! - along) ** 2, 0));
+    nodes.forEach((node, i) => degrees[node] = inside[i]!);
+    const along = inside.reduce((sum, d, i) => sum + d * vector[i]!, 0) / sumOf(inside);
+    const size = Math.sqrt(inside.reduce((sum, d, i) => sum + d * (vector[i]! - along) ** 2, 0));
+    const scaled = (v: number) => (v - along) / size;
+    const start = { ...own, vector: vector.map(scaled), splitValue: scaled(own.splitValue) };
     const goal = { tolerance: REFINED_RESIDUAL, start: "placed" } as const;
-    const it = new Iterate({ nodes, start: vector.map((v) => v - along) }, degrees, loops, goal);
+    const iterate = new Iterate({ nodes, start: start.vector }, degrees, loops, goal);
+    // Nodes that nothing ties to the segment have loops that the image lacks.
+    if (iterate.extraLoops) return { start, iterate };
     const first = new Float64Array(n);
-    nodes.forEach((node, i) => first[node] = (image[i]! - along * own[i]!) / size);
-    it.take(first);
-    return it;
+    nodes.forEach((node, i) => first[node] = (image[i]! - along * inside[i]!) / size);
+    iterate.take(first);
+    return { start, iterate };
   }
 
   private degreesOf(nodes: Uint32Array): Float64Array {
