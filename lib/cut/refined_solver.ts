@@ -173,7 +173,8 @@ export class RefinedSolver implements Solver {
     nodes.forEach((node, i) => degrees[node] = inside[i]!);
     const along = inside.reduce((sum, d, i) => sum + d * vector[i]!, 0) / sumOf(inside);
     const size = Math.sqrt(inside.reduce((sum, d, i) => sum + d * (vector[i]! - along) ** 2, 0));
-    const scaled = (v: number) => (v - along) / size;
+    // As f32 holds it, so that the split value stays that of a node.
+    const scaled = (v: number) => Math.fround((v - along) / size);
     const start = { ...own, vector: vector.map(scaled), splitValue: scaled(own.splitValue) };
     const goal = { tolerance: REFINED_RESIDUAL, start: "placed" } as const;
     const iterate = new Iterate({ nodes, start: start.vector }, degrees, loops, goal);
