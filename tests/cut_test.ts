@@ -62,6 +62,24 @@ function sameGrouping(labels: Uint16Array, group: Uint16Array): boolean {
   }) && new Set(labels).size === new Set(group).size;
 }
 
+/** Holds an eigendecomposition against its matrix. */
+function checkEigen(matrix: Float64Array, n: number, message: string): void {
+  const { values, vectors } = symmetricEigen(matrix, n);
+  for (let i = 0; i < n; i++) {
+    if (i > 0) assertLessOrEqual(values[i]!, values[i - 1]!);
+    for (let j = 0; j < n; j++) {
+      let rebuilt = 0;
+      let inner = 0;
+      for (let k = 0; k < n; k++) {
+        rebuilt += values[k]! * vectors[k * n + i]! * vectors[k * n + j]!;
+        inner += vectors[i * n + k]! * vectors[j * n + k]!;
+      }
+      assertLessOrEqual(Math.abs(rebuilt - matrix[i * n + j]!), 1e-12 * n, message);
+      assertLessOrEqual(Math.abs(inner - (i === j ? 1 : 0)), 1e-12 * n, message);
+    }
+  }
+}
+
 Deno.test("symmetricEigen() reconstructs the matrix from orthonormal vectors", () => {
   for (const n of [1, 2, 5, 40]) {
     const seed = newSeed();
@@ -70,20 +88,21 @@ Deno.test("symmetricEigen() reconstructs the matrix from orthonormal vectors", (
     for (let i = 0; i < n; i++) {
       for (let j = 0; j <= i; j++) matrix[i * n + j] = matrix[j * n + i] = next() - 0.5;
     }
-    const { values, vectors } = symmetricEigen(matrix, n);
-    for (let i = 0; i < n; i++) {
-      if (i > 0) assertLessOrEqual(values[i]!, values[i - 1]!);
-      for (let j = 0; j < n; j++) {
-        let rebuilt = 0;
-        let inner = 0;
-        for (let k = 0; k < n; k++) {
-          rebuilt += values[k]! * vectors[k * n + i]! * vectors[k * n + j]!;
-          inner += vectors[i * n + k]! * vectors[j * n + k]!;
-        }
-        assertLessOrEqual(Math.abs(rebuilt - matrix[i * n + j]!), 1e-12 * n, `seed ${seed}, n ${n}`);
-        assertLessOrEqual(Math.abs(inner - (i === j ? 1 : 0)), 1e-12 * n, `seed ${seed}, n ${n}`);
-      }
-    }
+    checkEigen(matrix, n, `seed ${seed}, n ${n}`);
+  }
+});
+
+Deno.test("symmetricEigen() takes matrices most of whose spectrum is rounding", () => {
+  const seed = newSeed();
+  const next = uniform(seed);
+  const n = 200;
+  for (let round = 0; round < 8; round++) {
+    const points = Array.from({ length: n }, () => [next(), next()] as const);
+    const matrix = Float64Array.from({ length: n * n }, (_, at) => {
+      const [[x, y], [u, v]] = [points[Math.floor(at / n)]!, points[at % n]!];
+      return Math.exp(-5 * ((x - u) ** 2 + (y - v) ** 2));
+    });
+    checkEigen(matrix, n, `seed ${seed}, round ${round}`);
   }
 });
 

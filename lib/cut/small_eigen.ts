@@ -121,12 +121,14 @@ function tridiagonalise(a: Float64Array, d: Float64Array, e: Float64Array, n: nu
 function implicitQl(d: Float64Array, e: Float64Array, z: Float64Array, n: number): void {
   for (let i = 1; i < n; i++) e[i - 1] = e[i]!;
   if (n > 0) e[n - 1] = 0;
+  // What lies this far below the whole matrix is rounding: beside entries as small as itself it need not vanish.
+  const least = Number.EPSILON * d.reduce((most, v, i) => Math.max(most, Math.abs(v) + Math.abs(e[i]!)), 0);
   for (let l = 0; l < n; l++) {
     for (let iteration = 0;; iteration++) {
       let m = l;
       for (; m < n - 1; m++) {
         const size = Math.abs(d[m]!) + Math.abs(d[m + 1]!);
-        if (Math.abs(e[m]!) <= Number.EPSILON * size) break;
+        if (Math.abs(e[m]!) <= Math.max(Number.EPSILON * size, least)) break;
       }
       if (m === l) break;
       if (iteration === 60) throw new Error("Cannot diagonalise: QL does not converge in 60 steps");
