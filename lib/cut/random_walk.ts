@@ -36,6 +36,13 @@ const FEWEST = 12;
 /** Products after which a vector is taken as it is, with its residual. */
 const MOST_PRODUCTS = 800;
 
+/** 1 − θ below which a walk falls into parts that hardly exchange anything. */
+const BARELY_TIED = 1e-3;
+
+/** Parts that are told apart at most, and the least gap between two, as a share of the values' range. */
+const MOST_PARTS = 6;
+const MIN_GAP = 1e-3;
+
 /**
  * Share of each step that jumps anywhere in the segment: it gives a walk that is not
  * connected one stationary state, and nodes that are never returned to some weight.
@@ -47,6 +54,8 @@ export class RandomWalkSolver implements Solver {
   readonly name = "operator";
   private readonly tolerance: number;
   private readonly thresholds: number | undefined;
+  /** w of segments that were proposed, for {@linkcode weights}. */
+  private readonly nodeWeights = new WeakMap<Uint32Array, Float64Array>();
 
   /** @param source M = P^k, row-stochastic. */
   constructor(
@@ -76,8 +85,8 @@ export class RandomWalkSolver implements Solver {
     const [inside] = this.source.restrict([nodes]);
     return await working(inside!, async () => {
       const m = nodes.length;
-      const walk = await InnerWalk.of(inside!);
-      const w = m > 1 ? walk.nodeWeights(await leftPerron(walk)) : new Float64Array(1);
+      const w = this.nodeWeights.get(nodes) ??
+        (m > 1 ? (await this.modesOf({ nodes }, inside!)).w : new Float64Array(1));
       const rows = await inside!.entries();
       // The flow (w_i·M_ij + w_j·M_ji)/2.
       const out = new Float64Array(m * m);
@@ -90,12 +99,38 @@ export class RandomWalkSolver implements Solver {
     });
   }
 
-  private async proposeOne(
-    { nodes, start, minPart = 1 }: SegmentNodes,
+  private async proposeOne(segment: SegmentNodes, inside: SegmentWalk): Promise<Proposal> {
+    const { nodes, start, minPart = 1 } = segment;
+    if (nodes.length < 2) return wholeProposal(nodes);
+    const { walk, second, w } = await this.modesOf(segment, inside);
+    this.nodeWeights.set(nodes, w);
+    const flow = await walk.flow(w);
+    let norm = 0;
+    second.vector.forEach((v, i) => norm += flow.degrees[i]! * v ** 2);
+    const values = Float32Array.from(second.vector, (v) => v / Math.sqrt(norm || 1));
+    align(values, start);
+    const order = ascending(values);
+    const { position, ncut, cut } = await inside.sweep({
+      sorted: order,
+      degrees: Float64Array.from(order, (i) => flow.degrees[i]!),
+      allowed: allowedPositions(values, order, minPart, this.thresholds),
+    }, w);
+    return splitProposal(nodes, values, order, position, {
+      ncut,
+      cut,
+      theta: second.theta,
+      residual: second.residual,
+      total: flow.total,
+      leastDegree: flow.leastDegree,
+    });
+  }
+
+  /** The second right eigenvector of the walk inside a segment, and w. */
+  private async modesOf(
+    { nodes, start }: { readonly nodes: Uint32Array; readonly start?: SegmentNodes["start"] },
     inside: SegmentWalk,
-  ): Promise<Proposal> {
+  ): Promise<{ walk: InnerWalk; second: EigenPair; w: Float64Array }> {
     const m = nodes.length;
-    if (m < 2) return wholeProposal(nodes);
     const walk = await InnerWalk.of(inside);
     const pi = await leftPerron(walk);
     const noise = gaussian(m, m + nodes[0]!);
@@ -116,26 +151,8 @@ export class RandomWalkSolver implements Solver {
       rounding: inside.rounding,
     });
 
-    const w = walk.nodeWeights(pi);
-    const flow = await walk.flow(w);
-    let norm = 0;
-    for (let i = 0; i < m; i++) norm += flow.degrees[i]! * second.vector[i]! ** 2;
-    const values = Float32Array.from(second.vector, (v) => v / Math.sqrt(norm || 1));
-    align(values, start);
-    const order = ascending(values);
-    const { position, ncut, cut } = await inside.sweep({
-      sorted: order,
-      degrees: Float64Array.from(order, (i) => flow.degrees[i]!),
-      allowed: allowedPositions(values, order, minPart, this.thresholds),
-    }, w);
-    return splitProposal(nodes, values, order, position, {
-      ncut,
-      cut,
-      theta: second.theta,
-      residual: second.residual,
-      total: flow.total,
-      leastDegree: flow.leastDegree,
-    });
+    const stationary = 1 - second.theta < BARELY_TIED ? await balanced(walk, pi, second.vector) : pi;
+    return { walk, second, w: walk.nodeWeights(stationary) };
   }
 }
 
@@ -166,6 +183,57 @@ async function leftPerron(walk: InnerWalk): Promise<Float64Array> {
   let whole = 0;
   for (const v of pi) whole += v;
   return pi.map((v) => v / whole);
+}
+
+/**
+ * π with the right share for each part of a walk whose parts hardly exchange anything: there rounding moves weight
+ * from one to another that no product brings back. The probability of crossing is a sum of small terms alone, so
+ * it has all its digits, and with it the stationary state of the walk from part to part (one step of aggregation
+ * and disaggregation, after Koury, McAllister and Stewart).
+ *
+ * @param second the second right eigenvector, next to constant on each part.
+ */
+async function balanced(walk: InnerWalk, pi: Float64Array, second: Float64Array): Promise<Float64Array> {
+  const { parts, part } = partsOf(second);
+  const shares = new Float64Array(parts);
+  part.forEach((own, i) => shares[own]! += pi[i]!);
+  const flow = new Float64Array(parts * parts);
+  for (let to = 0; to < parts; to++) {
+    const arrives = await walk.forward(Float64Array.from(part, (own) => Number(own === to)));
+    part.forEach((own, i) => flow[own * parts + to]! += arrives[i]! * pi[i]! / shares[own]!);
+  }
+  const stationary = stationaryState(flow, parts);
+  return pi.map((v, i) => v * stationary[part[i]!]! / shares[part[i]!]!);
+}
+
+/** Parts between the widest gaps of some values; two at least where they differ. */
+function partsOf(values: Float64Array): { parts: number; part: Uint8Array } {
+  const sorted = values.slice().sort();
+  const wide = MIN_GAP * (sorted[sorted.length - 1]! - sorted[0]!);
+  const gaps = Array.from(sorted.subarray(1), (v, i) => ({ from: v, width: v - sorted[i]! }))
+    .sort((a, b) => b.width - a.width)
+    .slice(0, MOST_PARTS - 1)
+    .filter(({ width }, i) => width > (i === 0 ? 0 : wide));
+  const part = Uint8Array.from(values, (v) => gaps.filter(({ from }) => v >= from).length);
+  return { parts: gaps.length + 1, part };
+}
+
+/** The stationary state of a small chain from its transitions, `[n, n]`, without a subtraction (Grassmann, Taksar, Heyman). */
+function stationaryState(transitions: Float64Array, n: number): Float64Array {
+  const p = transitions.slice();
+  for (let last = n - 1; last > 0; last--) {
+    let leaves = 0;
+    for (let j = 0; j < last; j++) leaves += p[last * n + j]!;
+    for (let i = 0; i < last; i++) {
+      p[i * n + last]! /= leaves;
+      for (let j = 0; j < last; j++) p[i * n + j]! += p[i * n + last]! * p[last * n + j]!;
+    }
+  }
+  const state = new Float64Array(n);
+  state[0] = 1;
+  for (let j = 1; j < n; j++) for (let i = 0; i < j; i++) state[j]! += state[i]! * p[i * n + j]!;
+  const sum = state.reduce((all, v) => all + v, 0);
+  return state.map((v) => v / sum);
 }
 
 /** The walk that stays inside a segment, P̃ with its rare jump. A row of which nothing stays inside stays where it is. */
@@ -245,6 +313,13 @@ function meanOf(x: Float64Array): number {
   return sum;
 }
 
+interface EigenPair {
+  readonly theta: number;
+  readonly vector: Float64Array;
+  /** ‖Bx − θx‖/θ. */
+  readonly residual: number;
+}
+
 interface Mode {
   readonly apply: (x: Float64Array) => Promise<Float64Array>;
   /** Removes the known part of a vector, in place. */
@@ -262,9 +337,9 @@ interface Mode {
  */
 async function slowestMode(
   { apply, deflate, begin, tolerance, rounding }: Mode,
-): Promise<{ theta: number; vector: Float64Array; residual: number }> {
+): Promise<EigenPair> {
   const m = begin.length;
-  let best: Awaited<ReturnType<typeof slowestMode>> = { theta: 0, vector: begin, residual: Infinity };
+  let best: EigenPair = { theta: 0, vector: begin, residual: Infinity };
   let basis: Float64Array[] = [];
   let images: Float64Array[] = [];
   const fresh = (x: Float64Array): Float64Array | undefined => {
