@@ -86,7 +86,7 @@ Deno.test("RandomWalkSolver keeps the weight of each part where products in f32 
     const next = uniform(seed + round);
     const p = Float32Array.from(
       { length: n * n },
-      (_, at) => Math.floor(at / n / 6) === Math.floor(at % n / 6) ? 0.1 + next() : 10 ** (-5 - 2 * next()),
+      (_, at) => Math.floor(at / n / 6) === Math.floor(at % n / 6) ? 0.1 + next() : 10 ** (-4 - 2 * next()),
     );
     for (let i = 0; i < n; i++) {
       const row = p.subarray(i * n, (i + 1) * n);

@@ -390,7 +390,9 @@ export class PrefixSearch {
     let inside = 0;
     for (let q = 0; q < p; q++) inside += reach[q]!;
     this.known.set(p, { inside, reach });
-    const cut = Math.max(0, this.left[p]! - inside);
+    // Its own sum: as a difference of two large ones a small cut would keep few digits.
+    let cut = 0;
+    for (let q = p; q < reach.length; q++) cut += Math.max(0, reach[q]!);
     const ncut = ncutOf(cut, this.part[p]!, this.part[this.job.sorted.length]!);
     if (!(ncut >= this.best.ncut)) this.best = { ncut, position: p, cut };
   }

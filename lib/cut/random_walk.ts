@@ -33,15 +33,14 @@ const DEPTH = 64;
 /** Products before which no vector is taken: a first small residual may be another mode's. */
 const FEWEST = 12;
 
+/** Products for which a vector must stay the best one: a slower mode may have had hardly any part in the basis. */
+const STEADY = 4;
+
 /** Products after which a vector is taken as it is, with its residual. */
 const MOST_PRODUCTS = 800;
 
-/** 1 − θ below which a walk falls into parts that hardly exchange anything. */
-const BARELY_TIED = 1e-3;
-
-/** Parts that are told apart at most, and the least gap between two, as a share of the values' range. */
+/** Parts of a walk whose weights are told apart at most: one too many does no harm but costs a product. */
 const MOST_PARTS = 6;
-const MIN_GAP = 1e-3;
 
 /**
  * Share of each step that jumps anywhere in the segment: it gives a walk that is not
@@ -151,8 +150,7 @@ export class RandomWalkSolver implements Solver {
       rounding: inside.rounding,
     });
 
-    const stationary = 1 - second.theta < BARELY_TIED ? await balanced(walk, pi, second.vector) : pi;
-    return { walk, second, w: walk.nodeWeights(stationary) };
+    return { walk, second, w: walk.nodeWeights(await balanced(walk, pi, second.vector)) };
   }
 }
 
@@ -186,8 +184,8 @@ async function leftPerron(walk: InnerWalk): Promise<Float64Array> {
 }
 
 /**
- * π with the right share for each part of a walk whose parts hardly exchange anything: there rounding moves weight
- * from one to another that no product brings back. The probability of crossing is a sum of small terms alone, so
+ * π with the right share for each part: where parts hardly exchange anything, or one is hardly ever visited,
+ * rounding moves weight from one to another that no product brings back. The probability of crossing is a sum of small terms alone, so
  * it has all its digits, and with it the stationary state of the walk from part to part (one step of aggregation
  * and disaggregation, after Koury, McAllister and Stewart).
  *
@@ -209,11 +207,10 @@ async function balanced(walk: InnerWalk, pi: Float64Array, second: Float64Array)
 /** Parts between the widest gaps of some values; two at least where they differ. */
 function partsOf(values: Float64Array): { parts: number; part: Uint8Array } {
   const sorted = values.slice().sort();
-  const wide = MIN_GAP * (sorted[sorted.length - 1]! - sorted[0]!);
   const gaps = Array.from(sorted.subarray(1), (v, i) => ({ from: v, width: v - sorted[i]! }))
     .sort((a, b) => b.width - a.width)
     .slice(0, MOST_PARTS - 1)
-    .filter(({ width }, i) => width > (i === 0 ? 0 : wide));
+    .filter(({ width }) => width > 0);
   const part = Uint8Array.from(values, (v) => gaps.filter(({ from }) => v >= from).length);
   return { parts: gaps.length + 1, part };
 }
@@ -342,6 +339,7 @@ async function slowestMode(
   let best: EigenPair = { theta: 0, vector: begin, residual: Infinity };
   let basis: Float64Array[] = [];
   let images: Float64Array[] = [];
+  let steady = 0;
   const fresh = (x: Float64Array): Float64Array | undefined => {
     const before = Math.sqrt(dot(x, x));
     for (let pass = 0; pass < 2; pass++) {
@@ -372,11 +370,8 @@ async function slowestMode(
     addTo(r, vector, -theta);
     const residual = Math.sqrt(dot(r, r)) / Math.max(Math.abs(theta), LEAST_THETA);
     if (residual < best.residual || size === 2) best = { theta, vector, residual };
-    if (
-      products >= Math.min(m - 2, FEWEST) && (residual <= rounding || settled(residual, theta, tolerance))
-    ) {
-      return best;
-    }
+    steady = residual <= rounding || settled(residual, theta, tolerance) ? steady + 1 : 0;
+    if (products >= Math.min(m - 2, FEWEST) && steady > STEADY) return best;
     if (size === DEPTH) [basis, images] = [[vector], [bx]];
     next = (products === 0 ? fresh(other) : undefined) ?? fresh(r);
   }
