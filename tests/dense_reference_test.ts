@@ -170,7 +170,7 @@ Deno.test("cutFrame() partitions the walks of pictures as the dense recursion do
   const agreements: number[] = [];
   try {
     for (const sharpness of [1, 4]) {
-      for (const walk of await realWalks(sharpness, 2, from)) {
+      for (const walk of await realWalks(sharpness, 4, from)) {
         const small = pooled(walk, 2, 2);
         for (const steps of [1, 2, 3]) {
           const { agreement, ties, segmentation } = await checkPartition(device, small, {
