@@ -11,7 +11,7 @@ import { align, splitProposal, wholeProposal } from "./proposal.ts";
 import type { Proposal, SegmentNodes, Solver } from "./solver.ts";
 import { allowedPositions, ascending, type Split, sweepFactor } from "./sweep.ts";
 
-/** Relative residual at which an eigenvector counts as found. */
+/** Relative residual at which an eigenvector counts as found where nothing improves it. */
 const TOLERANCE = 1e-5;
 
 /** Eigenvalues this close, relatively, may belong to vectors that have mixed since the last frame. */
@@ -37,13 +37,20 @@ export class FactorSolver implements Solver {
   /** None: the products were spent on the factor. */
   readonly applications = 0;
 
-  /** @param thresholds evenly spaced ones to be tried; default all. */
-  constructor(private readonly factor: Factor, private readonly thresholds?: number) {}
+  /**
+   * @param thresholds evenly spaced ones to be tried; default all.
+   * @param tolerance relative residual at which an eigenvector of the factor counts as found.
+   */
+  constructor(
+    private readonly factor: Factor,
+    private readonly thresholds?: number,
+    private readonly tolerance = TOLERANCE,
+  ) {}
 
   /** One proposal a segment; the residual is that of the factor's own eigenproblem. */
   propose(segments: readonly SegmentNodes[]): Promise<Proposal[]> {
     return Promise.resolve(
-      segments.map((segment) => proposeFromFactor(this.factor, segment, this.thresholds)),
+      segments.map((segment) => proposeFromFactor(this.factor, segment, this.thresholds, this.tolerance)),
     );
   }
 }
@@ -57,6 +64,7 @@ function proposeFromFactor(
   factor: Factor,
   { nodes, start, hold, minPart = 1 }: SegmentNodes,
   thresholds: number | undefined,
+  tolerance: number,
 ): Proposal {
   const { rank: r, rows } = factor;
   const m = nodes.length;
@@ -69,7 +77,7 @@ function proposeFromFactor(
 
   const degrees = degreesOf(factor, nodes, sum);
   const k = scaledGram(rows, r, nodes, degrees.map((d) => 1 / Math.sqrt(d)));
-  const pairs = lanczos(k, r, m, sum, begin, TOLERANCE, hold ? CLUSTER : 0);
+  const pairs = lanczos(k, r, m, sum, begin, tolerance, hold ? CLUSTER : 0);
   const candidate = (z: Float64Array): Candidate => {
     const values = fiedlerVector(factor, nodes, z, degrees);
     align(values, start);

@@ -51,7 +51,8 @@ export class RefinedSolver implements Solver {
     private readonly adjacency: WalkGram,
     private readonly settings: GrowSettings & { readonly thresholds?: number },
   ) {
-    this.factored = new FactorSolver(factor, settings.thresholds);
+    // What the factor's own vectors are nearer to its eigenvectors than to those of A helps nothing.
+    this.factored = new FactorSolver(factor, settings.thresholds, REFINED_RESIDUAL / 2);
   }
 
   get applications(): number {
