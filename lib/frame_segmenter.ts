@@ -14,6 +14,7 @@ import type { CutNode, Segmentation } from "./cut/segmentation.ts";
 import {
   findRegions,
   type LastRegions,
+  namedRegions,
   type Regions,
   type RegionSettings,
   regionsOfNodes,
@@ -299,16 +300,6 @@ export class FrameSegmenter {
       segments: ids.map((id, part) => ({ id, node: segmentation.leaves[leaves[part]!]! })),
     });
   }
-}
-
-/** A frame's regions as the next one's lean on them. */
-function namedRegions(
-  cells: Uint16Array,
-  ids: readonly number[],
-  last: LastRegions | undefined,
-): LastRegions {
-  const ages = new Map(ids.map((id) => [id, (last?.ages.get(id) ?? 0) + 1]));
-  return { cells: cells.map((region) => ids[region]!), ages };
 }
 
 /** A frame's part of a {@linkcode SegmenterSnapshot} that is known when it is taken up. */

@@ -8,8 +8,8 @@ import { parseArgs } from "@std/cli/parse-args";
 import { adjustedRand } from "../../lib/eval/metrics.ts";
 import { Segmenter, type SegmenterOptions } from "../../lib/segmenter.ts";
 import { openVideo } from "../../lib/source/mod.ts";
-
 import { overhead } from "./overhead.ts";
+import { warmStart } from "./warm_start.ts";
 
 const CLIPS = ["bottle-detection.mp4", "walk.mkv", "person-bicycle-car-detection.gif"];
 
@@ -18,6 +18,7 @@ const USAGE = `usage: stream [CLIP …] [options]
   --frames N    frames of each clip    (default 100)
   --device D    cpu, webgpu or auto    (default auto)
   --grid G      32 or 64               (default the device's)
+  --warm-start  only what a warm start changes by itself: each frame cut warm and cold with one history
   --overhead    only what stands around network and cut, beside ffmpeg alone
   --long        the first clip again and again up to 1,000 frames, for memory
 `;
@@ -34,7 +35,7 @@ interface Run {
 export async function main(args: string[]): Promise<void> {
   const values = parseArgs(args, {
     string: ["frames", "device", "grid"],
-    boolean: ["help", "long", "overhead"],
+    boolean: ["help", "long", "overhead", "warm-start"],
   });
   if (values.help) return console.log(USAGE);
   const clips = values._.length > 0 ? values._ : CLIPS.map((name) => `../shared/clips/${name}`);
@@ -43,6 +44,7 @@ export async function main(args: string[]): Promise<void> {
     device: (values.device ?? "auto") as "auto" | "webgpu" | "cpu",
     ...(values.grid ? { grid: Number(values.grid) as 32 | 64 } : {}),
   };
+  if (values["warm-start"]) return await warmStart(clips, frames);
   if (values.overhead) return await overhead(clips[0]!, Number(values.frames ?? 300));
   if (values.long) return await memory(clips[0]!, options);
   console.log(

@@ -103,6 +103,22 @@ export function findRegions(
   };
 }
 
+/**
+ * A frame's regions as the next one's boundaries lean on them.
+ *
+ * @param cells region of every cell, `[CELLS, CELLS]`.
+ * @param ids the id of each region.
+ * @param last what the frame itself leaned on.
+ */
+export function namedRegions(
+  cells: Uint16Array,
+  ids: readonly number[],
+  last: LastRegions | undefined,
+): LastRegions {
+  const ages = new Map(ids.map((id) => [id, (last?.ages.get(id) ?? 0) + 1]));
+  return { cells: cells.map((region) => ids[region]!), ages };
+}
+
 /** Region of each node of a grid: the one that most of its cells have, `[grid²]`. */
 export function regionsOfNodes(cells: Uint16Array, count: number, grid: number): Uint16Array<ArrayBuffer> {
   const votes = new Uint32Array(grid * grid * count);
