@@ -4,14 +4,14 @@
  *
  * @module
  */
-import type { CutSettings, CutState } from "../../lib/cut/cut_frame.ts";
-import { cutFrame } from "../../lib/cut/cut_frame.ts";
+import { cutFrame, type CutSettings, type CutState } from "../../lib/cut/cut_frame.ts";
 import { findRegions, type LastRegions, namedRegions, regionsOfNodes } from "../../lib/cut/regions.ts";
 import type { Segmentation } from "../../lib/cut/segmentation.ts";
 import { labelPixels } from "../../lib/cut/upsample.ts";
 import { adjustedRand } from "../../lib/eval/metrics.ts";
 import { nodeColours } from "../../lib/features/node_colours.ts";
 import { openModel } from "../../lib/features/open_model.ts";
+import type { Frame } from "../../lib/source/frame.ts";
 import { openVideo } from "../../lib/source/mod.ts";
 import { Tracker } from "../../lib/track/tracker.ts";
 import { createCpuWalkDevice } from "../../lib/walk/cpu/walk_device.ts";
@@ -28,7 +28,9 @@ export async function warmStart(clips: readonly string[], frames: number): Promi
   console.log("| clip | frames | products warm / cold | agreement, mean | least | frames >= 0.95 |");
   console.log("|---|---|---|---|---|---|");
   for (const clip of clips) {
-    const found = await compare(clip, frames);
+    const source = await openVideo(clip, { frames });
+    const found = await warmAgainstCold(source.frames());
+    await source.close();
     const agreements = found.map(({ agreement }) => agreement);
     const mean = agreements.reduce((sum, v) => sum + v, 0) / found.length;
     const ratio = found.reduce((sum, { warm }) => sum + warm, 0) /
@@ -40,12 +42,19 @@ export async function warmStart(clips: readonly string[], frames: number): Promi
   }
 }
 
-/** Products and agreement of the pixels' regions for each warm frame of a clip, on the CPU. */
-async function compare(
-  clip: string,
-  frames: number,
-): Promise<{ agreement: number; warm: number; cold: number }[]> {
-  const source = await openVideo(clip, { frames });
+/** One frame cut both ways. */
+export interface WarmFrame {
+  /** Adjusted Rand index of the pixels' regions. */
+  readonly agreement: number;
+  /** Products with P. */
+  readonly warm: number;
+  readonly cold: number;
+}
+
+/** All frames of a stream but the first, each cut warm and cold with the same history, on the CPU. */
+export async function warmAgainstCold(
+  frames: AsyncIterable<Frame> | Iterable<Frame>,
+): Promise<WarmFrame[]> {
   const device = await createCpuWalkDevice();
   const network = await openModel("embedded", { device: "cpu" }, { grid: GRID });
   const settings: CutSettings = {
@@ -56,10 +65,10 @@ async function compare(
   };
   const contours = { contour: network.contour ?? 0, minArea: 0, maxSegments: 0 };
   const tracker = new Tracker();
-  const found: { agreement: number; warm: number; cold: number }[] = [];
+  const found: WarmFrame[] = [];
   let state: CutState | undefined;
   let last: LastRegions | undefined;
-  for await (const frame of source.frames()) {
+  for await (const frame of frames) {
     const { layers } = await network.evaluate(frame);
     const walk = await device.walk(layers, GRID, network.levelWeights);
     const regionsOf = (segmentation: Segmentation) =>
@@ -88,7 +97,6 @@ async function compare(
     last = namedRegions(cells, ids, last);
     state = warm.state;
   }
-  await source.close();
   await network.close();
   await device.close();
   return found;
