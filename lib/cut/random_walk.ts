@@ -185,9 +185,9 @@ async function leftPerron(walk: InnerWalk): Promise<Float64Array> {
 
 /**
  * π with the right share for each part: where parts hardly exchange anything, or one is hardly ever visited,
- * rounding moves weight from one to another that no product brings back. The probability of crossing is a sum of small terms alone, so
- * it has all its digits, and with it the stationary state of the walk from part to part (one step of aggregation
- * and disaggregation, after Koury, McAllister and Stewart).
+ * rounding moves weight from one to another that no product brings back. The probability of crossing is a sum of
+ * small terms alone, so it has all its digits, and with it the stationary state of the walk from part to part
+ * (one step of aggregation and disaggregation, after Koury, McAllister and Stewart).
  *
  * @param second the second right eigenvector, next to constant on each part.
  */
@@ -215,7 +215,11 @@ function partsOf(values: Float64Array): { parts: number; part: Uint8Array } {
   return { parts: gaps.length + 1, part };
 }
 
-/** The stationary state of a small chain from its transitions, `[n, n]`, without a subtraction (Grassmann, Taksar, Heyman). */
+/**
+ * The stationary state of a small chain, without a subtraction (Grassmann, Taksar and Heyman).
+ *
+ * @param transitions `[n, n]`; what stays where it is does not matter.
+ */
 function stationaryState(transitions: Float64Array, n: number): Float64Array {
   const p = transitions.slice();
   for (let last = n - 1; last > 0; last--) {
