@@ -1,5 +1,6 @@
 // Whether a renewed basis is short of the trace as far as its projection shows, ‖QᵀM·V‖² =
-// Σ L², L of `basis_project.wgsl`. Where it is not, M·V itself is not computed.
+// Σ L², L of `basis_project.wgsl`. Where it is not, M·V itself is not computed, and the probes'
+// images shrink to what the projection leaves of the trace.
 //
 // Bindings: 5 sums of the root's tiles; 17 state; 30 workgroups, of which the
 // product's are written; 33 G and 34 R as in `basis_project.wgsl`.
@@ -35,11 +36,14 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     workgroupBarrier();
   }
   if (thread > 0u) { return; }
+  var held = 0.0;
   var trace = 0.0;
   for (var t = 0u; t < state.tiles; t++) {
+    held += sums[t * level.stride + level.rank];
     trace += sums[t * level.stride + level.rank + 1u];
   }
   let short = u32(parts[0] < level.settled * trace);
   state.renewed = 1u + short;
+  state.missed = sqrt(max(trace - parts[0], 0.0) / max(trace - held, 1e-37));
   basisGroups[0] *= short;
 }

@@ -23,7 +23,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
   if (thread > 0u) { return; }
   let products = state.renewed + 2u;
   let columns = state.leaves + state.cuts;
-  state = State(1u, 1u, 0u, 0u, 1u, count, products, columns);
+  state = State(1u, 1u, 0u, 0u, 1u, count, products, columns, 0.0);
   tree[0] = Node(NONE, 0u, 0u, level.n, 0u, NONE, 0u, 0u, NOTHING, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
   segments[0] = Segment(0u, level.n, 0u, count, 0u, NONE, 0u, 0u);
   for (var kind = 0u; kind < GROUP_KINDS; kind++) {

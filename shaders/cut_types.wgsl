@@ -106,6 +106,7 @@ struct State {
   tiles: u32,
   renewed: u32,      // products with M that renewing the basis took: 0, 1 or 2, and 2 for a second try
   tried: u32,        // columns of the certificate of a tree that was given up
+  missed: f32,       // what the probes' images of a projected factor are scaled by
 }
 
 const NONE = 0xffffffffu;

@@ -21,7 +21,7 @@ import { gaussian, uniform } from "../lib/random.ts";
 import { takeColumns } from "../lib/walk/block.ts";
 import { Tally } from "../lib/walk/tally.ts";
 import { Recorder } from "../lib/walk/webgpu/recorder.ts";
-import type { WebGpuWalk } from "../lib/walk/webgpu/walk_device.ts";
+import type { WebGpuWalk, WebGpuWalkDevice } from "../lib/walk/webgpu/walk_device.ts";
 import { blockWalk, disturbed, newSeed, withDevice } from "./device_matrices.ts";
 
 const SETTINGS: CutSettings = { steps: 2, stop: { kind: "manc-ncut" }, maxSegments: 0, minPart: 1 };
@@ -387,35 +387,39 @@ Deno.test("cutOnDevice() lets history move the threshold, and keeps the sides of
 });
 
 Deno.test("cutOnDevice() renews a stale basis within the frame's one readback", async () => {
-  const seed = newSeed();
   const n = 333;
-  const matrix = blockWalk(n, 9, seed);
   await withDevice(async (device) => {
-    const walk = await device.fromDense(matrix, n);
-    const settings: CutSettings = { ...SETTINGS, solver: "factor" };
-    const cold = await cutOnDevice(walk, settings);
-    const { basis } = cold!.state;
-    const rank = basis!.length / n;
-    const noise = gaussian(n * rank, seed);
-    const mixed = basis!.map((v, i) => v + noise[i]! * 0.6 / Math.sqrt(n));
-    const stale = orthonormalise(mixed, n, rank).basis;
-    const before = device.counters.readbacks;
-    const found = await cutOnDevice(walk, settings, { ...cold!.state, basis: stale });
-    walk.release();
-    assertEquals(device.counters.readbacks - before, 1, `seed ${seed}`);
-    const renewed = found!.state.basis!;
-    assert(renewed !== stale, `the basis was not renewed, seed ${seed}`);
-    assert(found!.segmentation.stats.traceShare >= ENOUGH_TRACE, `seed ${seed}`);
-    const inner = gram(renewed, n, rank);
-    for (let a = 0; a < rank; a++) {
-      for (let b = 0; b < rank; b++) {
-        assertLessOrEqual(Math.abs(inner[a * rank + b]! - Number(a === b)), 1e-5, `seed ${seed}`);
-      }
-    }
-    const agreement = adjustedRand(found!.segmentation.labels, cold!.segmentation.labels);
-    assert(agreement >= 0.98, `agreement ${agreement}, seed ${seed}`);
+    // In the second many nodes' probes find less than the projection holds.
+    for (const seed of [newSeed(), 867551140]) await renewsOnce(device, n, seed);
   });
 });
+
+async function renewsOnce(device: WebGpuWalkDevice, n: number, seed: number): Promise<void> {
+  const matrix = blockWalk(n, 9, seed);
+  const walk = await device.fromDense(matrix, n);
+  const settings: CutSettings = { ...SETTINGS, solver: "factor" };
+  const cold = await cutOnDevice(walk, settings);
+  const { basis } = cold!.state;
+  const rank = basis!.length / n;
+  const noise = gaussian(n * rank, seed);
+  const mixed = basis!.map((v, i) => v + noise[i]! * 0.6 / Math.sqrt(n));
+  const stale = orthonormalise(mixed, n, rank).basis;
+  const before = device.counters.readbacks;
+  const found = await cutOnDevice(walk, settings, { ...cold!.state, basis: stale });
+  walk.release();
+  assertEquals(device.counters.readbacks - before, 1, `seed ${seed}`);
+  const renewed = found!.state.basis!;
+  assert(renewed !== stale, `the basis was not renewed, seed ${seed}`);
+  assert(found!.segmentation.stats.traceShare >= ENOUGH_TRACE, `seed ${seed}`);
+  const inner = gram(renewed, n, rank);
+  for (let a = 0; a < rank; a++) {
+    for (let b = 0; b < rank; b++) {
+      assertLessOrEqual(Math.abs(inner[a * rank + b]! - Number(a === b)), 1e-5, `seed ${seed}`);
+    }
+  }
+  const agreement = adjustedRand(found!.segmentation.labels, cold!.segmentation.labels);
+  assert(agreement >= 0.98, `agreement ${agreement}, seed ${seed}`);
+}
 
 /** What a block's columns span of another block, Q·Qᵀ·X with Q = orth(block). */
 function projected(block: Float32Array<ArrayBuffer>, columns: number, x: Float32Array, r: number, n: number) {
@@ -508,9 +512,7 @@ Deno.test("a stale basis is renewed by one product a column, by two where its pr
         assertAlmostEquals(root.held / sumOf(rowSquares(rows, rank)), 1, 1e-5, message);
         assertAlmostEquals(root.weight / sumSquared(rows, rank), 1, 1e-5, message);
         if (tree.renewals === 1 && steps > 1) {
-          const own = rowSquares(seen, rank);
-          const loops = inside.map((v, i) => Math.max(v + outside[i]! / probes, own[i]!));
-          assertAlmostEquals(root.loops / sumOf(loops), 1, 1e-4, message);
+          assertAlmostEquals(root.loops / Math.max(trace, sumOf(rowSquares(seen, rank))), 1, 1e-4, message);
         }
       }
       walk.release();

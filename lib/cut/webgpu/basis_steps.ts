@@ -64,9 +64,9 @@ export function recordRenewal(
     const [gram, cholesky] = renewalKernels(false);
     dispatch(gram, images);
     dispatch(cholesky, images);
-    dispatch({ kernel: projectKernel, slot: 3 }, { ...images, columns });
     // What it writes cannot say how often it runs.
     recorder.dispatch(gpu.pipeline(shortKernel.source), bindingsOf(shortKernel, uniform, first), [1]);
+    dispatch({ kernel: projectKernel, slot: 3 }, { ...images, columns });
   });
 }
 

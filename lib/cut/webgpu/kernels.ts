@@ -160,6 +160,7 @@ export function renewalKernels(last: boolean): readonly [RoundStep, RoundStep, R
 /** F of a renewed basis without another product with M. */
 export const projectKernel = plainKernel("basis project", projectCode, [
   "rows",
+  "state",
   "columns",
   "gram",
   "triangle",

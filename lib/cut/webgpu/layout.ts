@@ -35,7 +35,7 @@ export const CUT_WORDS = 3;
 export const HELD_WORDS = 8;
 
 /** Words of the struct `State`. */
-export const STATE_WORDS = 8;
+export const STATE_WORDS = 9;
 
 /** Most tiles that the segments of a level have. */
 export function tilesOf(n: number): number {
