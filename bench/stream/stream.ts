@@ -18,7 +18,8 @@ const USAGE = `usage: stream [CLIP …] [options]
   --frames N    frames of each clip    (default 100)
   --device D    cpu, webgpu or auto    (default auto)
   --grid G      32 or 64               (default the device's)
-  --warm-start  only what a warm start changes by itself: each frame cut warm and cold with one history
+  --warm-start  only what a warm start changes by itself: each frame cut warm and cold with one history, on the
+                CPU with 32 nodes a side
   --overhead    only what stands around network and cut, beside ffmpeg alone
   --long        the first clip again and again up to 1,000 frames, for memory
 `;

@@ -8,6 +8,7 @@ import { cutFrame, type CutSettings, type CutState } from "../../lib/cut/cut_fra
 import { findRegions, type LastRegions, namedRegions, regionsOfNodes } from "../../lib/cut/regions.ts";
 import type { Segmentation } from "../../lib/cut/segmentation.ts";
 import { labelPixels } from "../../lib/cut/upsample.ts";
+import { UsageError } from "../../lib/errors.ts";
 import { adjustedRand } from "../../lib/eval/metrics.ts";
 import { nodeColours } from "../../lib/features/node_colours.ts";
 import { openModel } from "../../lib/features/open_model.ts";
@@ -25,6 +26,13 @@ const ENOUGH = 0.95;
 
 /** Prints a line a clip. */
 export async function warmStart(clips: readonly string[], frames: number): Promise<void> {
+  if (!(frames >= 2)) {
+    throw new UsageError({
+      what: "--frames leaves no warm frame",
+      found: String(frames),
+      advice: "2 or more",
+    });
+  }
   console.log("| clip | frames | products warm / cold | agreement, mean | least | frames >= 0.95 |");
   console.log("|---|---|---|---|---|---|");
   for (const clip of clips) {
