@@ -10,6 +10,7 @@ import type { HeldTree } from "../lib/cut/held_tree.ts";
 import { branchesFrom, vectorImages } from "../lib/cut/webgpu/branches.ts";
 import { loopsOf } from "../lib/cut/webgpu/cut_on_device.ts";
 import { heldTables } from "../lib/cut/webgpu/held_buffers.ts";
+import { roomFor, USUAL_ROOM } from "../lib/cut/webgpu/layout.ts";
 import { recursionSettings } from "../lib/cut/webgpu/level_buffers.ts";
 import { Pass } from "../lib/cut/webgpu/pass.ts";
 import { type FactorTree, submitRecursion } from "../lib/cut/webgpu/recursion.ts";
@@ -51,7 +52,8 @@ Deno.test("certificate_check counts the segments that failuresOf() finds", async
         const settings = { ...SETTINGS, stop };
         const basis = randomBlock(walk, columns);
         const start = { sketch: true, tolerance };
-        const tree = await submitRecursion(walk, basis, recursionSettings(settings), start).tree();
+        const own = recursionSettings(settings, roomFor(settings, undefined));
+        const tree = await submitRecursion(walk, basis, own, start).tree();
         walk.gpu.pool.release(basis.buffer);
         const { root, certificates } = judged(tree);
         // What lies at a bound rounding decides.
@@ -85,7 +87,7 @@ Deno.test("a frame whose certificate fails is cut anew with a better basis withi
         const walk = await device.fromDense(gridWalk(18, seed + 1 + round), n);
         const few = takeColumns(basis!, n, basis!.length / n, 0, columns);
         const before = device.counters.readbacks;
-        const pass = Pass.submit(walk, settings, few, { held: heldTables(held) })!;
+        const pass = Pass.submit(walk, settings, few, { held: heldTables(held), room: USUAL_ROOM })!;
         const { tree, applications } = await pass.outcome(few);
         const message = `${columns} columns, k ${steps}, seed ${seed}`;
         assertEquals(device.counters.readbacks - before, 1, message);
@@ -115,7 +117,7 @@ Deno.test("the device refines a level's vectors to the residuals, and weighs the
       const columns = 64;
       const few = takeColumns(basis!, n, basis!.length / n, 0, columns);
       const walk = await device.fromDense(gridWalk(18, seed + 1), n);
-      const pass = Pass.submit(walk, settings, few, { held: heldTables(held) })!;
+      const pass = Pass.submit(walk, settings, few, { held: heldTables(held), room: USUAL_ROOM })!;
       const { tree } = await pass.outcome(few);
       walk.release();
       const { root, certificates: { cuts } } = judged(tree);

@@ -10,7 +10,7 @@ import { type Branch, grow, labelNodes } from "../lib/cut/grow.ts";
 import { HYSTERESIS } from "../lib/cut/stop.ts";
 import { cutOnDevice } from "../lib/cut/webgpu/cut_on_device.ts";
 import { heldTables } from "../lib/cut/webgpu/held_buffers.ts";
-import { MAX_LEAVES } from "../lib/cut/webgpu/layout.ts";
+import { LARGE_ROOM, USUAL_ROOM } from "../lib/cut/webgpu/layout.ts";
 import { recursionSettings, settledTrace } from "../lib/cut/webgpu/level_buffers.ts";
 import { dispatchesOf, submitRecursion } from "../lib/cut/webgpu/recursion.ts";
 import { residentBasis } from "../lib/cut/webgpu/resident_basis.ts";
@@ -22,6 +22,7 @@ import { takeColumns } from "../lib/walk/block.ts";
 import { Tally } from "../lib/walk/tally.ts";
 import { Recorder } from "../lib/walk/webgpu/recorder.ts";
 import type { WebGpuWalk, WebGpuWalkDevice } from "../lib/walk/webgpu/walk_device.ts";
+import { nodesUnder } from "./cut_trees.ts";
 import { blockWalk, disturbed, newSeed, withDevice } from "./device_matrices.ts";
 
 const SETTINGS: CutSettings = { steps: 2, stop: { kind: "manc-ncut" }, maxSegments: 0, minPart: 1 };
@@ -49,13 +50,6 @@ function adjacency(matrix: Float32Array, n: number, steps: number): Float64Array
  */
 function hovers({ segmentation: { tree } }: CutResult): boolean {
   return tree.some(({ ncut, threshold }) => Math.abs(ncut / threshold - 1) < 0.03);
-}
-
-/** Nodes of a tree's node, by the labels of the leaves below it. */
-function nodesUnder({ segmentation: { tree, leaves, labels } }: CutResult, id: number): number[] {
-  const below = (at: number): number[] => tree[at]!.children?.flatMap(below) ?? [leaves.indexOf(at)];
-  const own = new Set(below(id));
-  return [...labels.keys()].filter((i) => own.has(labels[i]!));
 }
 
 /** ‖M·V‖² / tr A. */
@@ -336,12 +330,11 @@ Deno.test("cutOnDevice() keeps to the bounds on segments and parts as the CPU do
 
 Deno.test("cutOnDevice() leaves to the CPU what it cannot hold", async () => {
   await withDevice(async (device) => {
-    // 80 groups that do not see each other want more leaves than there are.
-    const n = 160;
+    // Pairs that do not see each other want more leaves than there are.
+    const n = 4 * LARGE_ROOM.leaves;
     const matrix = new Float32Array(n * n);
     for (let i = 0; i < n; i++) matrix[i * n + i] = matrix[i * n + (i ^ 1)] = 0.5;
     const walk = await device.fromDense(matrix, n);
-    assert(n / 2 > MAX_LEAVES);
     const settings: CutSettings = { ...SETTINGS, steps: 1, stop: { kind: "ncut", threshold: 0.5 } };
     assertEquals(await cutOnDevice(walk, settings), undefined);
     for (
@@ -478,13 +471,13 @@ Deno.test("a stale basis is renewed by one product a column, by two where its pr
       for (const rank of [most, 2]) {
         const noise = gaussian(n * rank, seed).map((v) => v * (steps === 1 ? 0.6 : 0.25) / Math.sqrt(n));
         const mixed = takeColumns(basis!, n, most, 0, rank).map((v, i) => v + noise[i]!);
-        const onDevice = residentBasis(walk, orthonormalise(mixed, n, rank).basis)!;
+        const onDevice = residentBasis(walk, orthonormalise(mixed, n, rank).basis, USUAL_ROOM)!;
         const { width, probes } = onDevice;
         const recorder = new Recorder(walk.gpu, "basis with its probes");
         recorder.read(onDevice.buffer, 0, n * width * 4);
         const { data: [before] } = await recorder.finish();
         // Nothing is cut, so that no certificate asks for a better basis.
-        const whole = recursionSettings({ ...settings, stop: { kind: "ncut", threshold: 1e-9 } });
+        const whole = recursionSettings({ ...settings, stop: { kind: "ncut", threshold: 1e-9 } }, USUAL_ROOM);
         const tree = await submitRecursion(walk, onDevice, whole, { held }).tree();
 
         const message = `${rank} columns, k ${steps}, ${tree.renewals} renewals, seed ${seed}`;

@@ -5,12 +5,14 @@ import { cutOnDevice } from "../lib/cut/webgpu/cut_on_device.ts";
 import { CutTurn } from "../lib/cut/webgpu/cut_turn.ts";
 import { formingProducts } from "../lib/cut/power.ts";
 import { heldTables, releaseHeld } from "../lib/cut/webgpu/held_buffers.ts";
+import { LARGE_ROOM, USUAL_ROOM } from "../lib/cut/webgpu/layout.ts";
+import { recursionSettings } from "../lib/cut/webgpu/level_buffers.ts";
 import { dispatchesOf, submitRecursion } from "../lib/cut/webgpu/recursion.ts";
 import { residentBasis } from "../lib/cut/webgpu/resident_basis.ts";
 import type { Gpu } from "../lib/walk/webgpu/device.ts";
 import { Recorder } from "../lib/walk/webgpu/recorder.ts";
 import type { WebGpuWalkDevice } from "../lib/walk/webgpu/walk_device.ts";
-import { blockWalk, disturbed, newSeed, withDevice } from "./device_matrices.ts";
+import { blockWalk, disturbed, gridWalk, newSeed, withDevice } from "./device_matrices.ts";
 
 const SETTINGS: CutSettings = {
   steps: 2,
@@ -77,43 +79,48 @@ function read(gpu: Gpu, buffers: readonly (readonly [GPUBuffer, number])[]): Pro
 
 Deno.test("cut_hold leaves on the device the tables that heldTables() makes of the same tree", async () => {
   const seed = newSeed();
-  const n = 260;
-  const matrix = blockWalk(n, 7, seed);
+  const fixed: CutSettings = { ...SETTINGS, steps: 1, stop: { kind: "ncut", threshold: 0.75 } };
+  const cases = [
+    [blockWalk(260, 7, seed), 260, SETTINGS, USUAL_ROOM, 2],
+    [gridWalk(20, seed), 400, fixed, LARGE_ROOM, 64],
+  ] as const;
   await withDevice(async (device) => {
-    const walk = await device.fromDense(matrix, n);
-    const cold = await cutOnDevice(walk, SETTINGS);
-    // The first frame after a cold one renews its basis; the tables are of one that keeps it.
-    const settled = await cutOnDevice(walk, SETTINGS, cold!.state);
-    const { basis, tree } = settled!.state;
-    const warm = await cutOnDevice(walk, SETTINGS, settled!.state);
-    assertEquals(warm!.segmentation.stats.recertified, 0, `seed ${seed}`);
-    assert(warm!.segmentation.segments > 2, `seed ${seed}`);
-    const recursion = submitRecursion(
-      walk,
-      residentBasis(walk, basis!)!,
-      { ...SETTINGS, maxLeaves: 64, thresholds: 0, renew: false },
-      { held: heldTables(tree), keep: true },
-    );
-    const { nodes, labels, values, count } = recursion.held!;
-    const expected = heldTables(warm!.state.tree)!;
-    const rows = expected.values.length / n;
-    const found = await read(walk.gpu, [[nodes, count * 8], [labels, n], [values, rows * n]]);
-    recursion.discard();
-    releaseHeld(walk.gpu, recursion.held!);
-    walk.release();
-    const table = new Uint32Array(found[0]!);
-    assertEquals(table.subarray(0, expected.nodes.length), expected.nodes, `seed ${seed}`);
-    // What is no node shares nothing with a segment.
-    assert(table.subarray(expected.nodes.length).every((word) => word === 0), `seed ${seed}`);
-    assertEquals(new Uint32Array(found[1]!), expected.labels, `seed ${seed}`);
-    const kept = new Float32Array(found[2]!);
-    for (let i = 0; i < expected.count; i++) {
-      const [low, high, , , depth] = expected.nodes.subarray(i * 8, i * 8 + 5);
-      for (let node = 0; node < n; node++) {
-        const leaf = expected.labels[node]!;
-        if (leaf < low! || leaf >= high!) continue;
-        const at = depth! * n + node;
-        assertEquals(kept[at], expected.values[at], `node ${i} of the tree, seed ${seed}`);
+    for (const [matrix, n, settings, room, least] of cases) {
+      const walk = await device.fromDense(matrix, n);
+      const cold = await cutOnDevice(walk, settings);
+      // The first frame after a cold one renews its basis; the tables are of one that keeps it.
+      const settled = await cutOnDevice(walk, settings, cold!.state);
+      const { basis, tree } = settled!.state;
+      const warm = await cutOnDevice(walk, settings, settled!.state);
+      assertEquals(warm!.segmentation.stats.recertified, 0, `seed ${seed}`);
+      assert(warm!.segmentation.segments > least, `seed ${seed}`);
+      const recursion = submitRecursion(
+        walk,
+        residentBasis(walk, basis!, room)!,
+        recursionSettings(settings, room),
+        { held: heldTables(tree), keep: true },
+      );
+      const { nodes, labels, values, count } = recursion.held!;
+      const expected = heldTables(warm!.state.tree)!;
+      const rows = expected.values.length / n;
+      const found = await read(walk.gpu, [[nodes, count * 8], [labels, n], [values, rows * n]]);
+      recursion.discard();
+      releaseHeld(walk.gpu, recursion.held!);
+      walk.release();
+      const table = new Uint32Array(found[0]!);
+      assertEquals(table.subarray(0, expected.nodes.length), expected.nodes, `seed ${seed}`);
+      // What is no node shares nothing with a segment.
+      assert(table.subarray(expected.nodes.length).every((word) => word === 0), `seed ${seed}`);
+      assertEquals(new Uint32Array(found[1]!), expected.labels, `seed ${seed}`);
+      const kept = new Float32Array(found[2]!);
+      for (let i = 0; i < expected.count; i++) {
+        const [low, high, , , depth] = expected.nodes.subarray(i * 8, i * 8 + 5);
+        for (let node = 0; node < n; node++) {
+          const leaf = expected.labels[node]!;
+          if (leaf < low! || leaf >= high!) continue;
+          const at = depth! * n + node;
+          assertEquals(kept[at], expected.values[at], `node ${i} of the tree, seed ${seed}`);
+        }
       }
     }
   });

@@ -6,6 +6,7 @@ import { heirOf, type HeldTree, wasCut } from "../lib/cut/held_tree.ts";
 import { thresholdOf } from "../lib/cut/stop.ts";
 import { branchesFrom } from "../lib/cut/webgpu/branches.ts";
 import { heldTables } from "../lib/cut/webgpu/held_buffers.ts";
+import { USUAL_ROOM } from "../lib/cut/webgpu/layout.ts";
 import { Pass } from "../lib/cut/webgpu/pass.ts";
 import { uniform } from "../lib/random.ts";
 import { blockWalk, disturbed, newSeed, withDevice } from "./device_matrices.ts";
@@ -77,7 +78,11 @@ Deno.test("the device moves a threshold by what the last frame did, as wasCut() 
       const mixed = one!.map((v, at) => Math.floor(at / n) < n * 0.6 ? v : other![at]!);
       const walk = await device.fromDense(disturbed(mixed, n, 0.05, seed), n);
       const tables = heldTables(state.tree);
-      const { tree } = await Pass.submit(walk, settings, state.basis!, { held: tables, renew: true })!
+      const { tree } = await Pass.submit(walk, settings, state.basis!, {
+        held: tables,
+        room: USUAL_ROOM,
+        renew: true,
+      })!
         .outcome(state.basis!);
       walk.release();
       const { root } = branchesFrom(tree, state.tree);

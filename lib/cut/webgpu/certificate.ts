@@ -8,8 +8,11 @@ import type { Block } from "../../walk/webgpu/matrix.ts";
 import type { Recorder } from "../../walk/webgpu/recorder.ts";
 import type { HeldBuffers } from "./held_buffers.ts";
 import { type BufferName, certificateCheckKernel, holdKernel, type Kernel, leavesKernel } from "./kernels.ts";
-import { CERTIFICATE_WIDTH, MAX_NODES } from "./layout.ts";
+import { certificateWidth, nodesIn } from "./layout.ts";
 import { bindingsOf, type LevelPlan, levelSettings, type TreeBuffers } from "./level_buffers.ts";
+
+/** Nodes of a workgroup of `cut_hold.wgsl`. */
+const HOLD_SIZE = 128;
 
 /**
  * Labels and A·[H | Y] of the tree, which is kept as well where something takes it up.
@@ -23,18 +26,22 @@ export function recordCertificate(
   kept?: HeldBuffers,
   target?: Block,
 ): Block {
-  const { walk, settings: { steps } } = plan;
+  const { walk, settings: { steps, room } } = plan;
   const { gpu, n } = walk;
-  const block = walk.newBlock(recorder, CERTIFICATE_WIDTH, "certificate");
+  const width = certificateWidth(room);
+  const block = walk.newBlock(recorder, width, "certificate");
   recorder.clear(block.buffer);
-  const leaves = leavesKernel(CERTIFICATE_WIDTH);
+  const leaves = leavesKernel(width);
   const uniform = recorder.uniform(levelSettings(plan, 0));
   recorder.dispatch(
     gpu.pipeline(leaves.source),
     bindingsOf(leaves, uniform, { ...shared, block: block.buffer }),
     [Math.ceil(n / 256)],
   );
-  if (kept) recordPlain(recorder, plan, holdKernel, { ...shared, keptNodes: kept.nodes });
+  if (kept) {
+    const buffers = { ...shared, keptNodes: kept.nodes };
+    recordPlain(recorder, plan, holdKernel, buffers, Math.ceil(kept.count / HOLD_SIZE));
+  }
   const adjacency = backward(steps) + forward(steps);
   return walk.recordWord(recorder, adjacency, block, shared.productGroups, target);
 }
@@ -52,25 +59,27 @@ export function recordCheck(
   kept: HeldBuffers,
   tolerance: number,
 ): GPUBuffer {
+  const { room } = plan.settings;
   const weak = recorder.temporary(4, "segments that fail");
   recorder.clear(weak);
-  const kernel = certificateCheckKernel(CERTIFICATE_WIDTH, tolerance);
+  const kernel = certificateCheckKernel(certificateWidth(room), tolerance);
   const uniform = recorder.uniform(levelSettings(plan, 0));
   const buffers = { ...shared, block: certificate.buffer, keptNodes: kept.nodes, weak };
   recorder.dispatch(
     plan.walk.gpu.pipeline(kernel.source),
     bindingsOf(kernel, uniform, buffers),
-    [MAX_NODES],
+    [nodesIn(room)],
   );
   return weak;
 }
 
-/** Dispatches one workgroup of a kernel that reads no settings of a level. */
+/** Dispatches a kernel that reads no settings of a level, one workgroup unless told. */
 export function recordPlain(
   recorder: Recorder,
   { walk: { gpu } }: LevelPlan,
   kernel: Kernel,
   buffers: Partial<Record<BufferName, GPUBuffer>>,
+  groups = 1,
 ): void {
-  recorder.dispatch(gpu.pipeline(kernel.source), bindingsOf(kernel, undefined, buffers), [1]);
+  recorder.dispatch(gpu.pipeline(kernel.source), bindingsOf(kernel, undefined, buffers), [groups]);
 }

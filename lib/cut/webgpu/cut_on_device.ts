@@ -17,10 +17,11 @@ import { COLD_RESIDUAL, confirmTree, failuresOf, isBlurred, WARM_RESIDUAL } from
 import { ENOUGH_TRACE, type Factor, PROBES, sketchFactor } from "../factor.ts";
 import { cutsOf, labelNodes, leavesOf } from "../grow.ts";
 import { branchesFrom, type DeviceCut, deviceCut, leafScores, vectorImages } from "./branches.ts";
-import { isWhole } from "./device_tree.ts";
+import { isCrowded, isWhole } from "./device_tree.ts";
 import { cutExactlyOnDevice, type ExactCut, exactCutOf, exactTreeOnDevice } from "./exact_on_device.ts";
-import { type HeldTables, heldTables } from "./held_buffers.ts";
-import { type Outcome, Pass } from "./pass.ts";
+import { heldTables } from "./held_buffers.ts";
+import { LARGE_ROOM, roomFor, type TreeRoom } from "./layout.ts";
+import { type Outcome, Pass, type PassStart } from "./pass.ts";
 import { type FactorTree, largestRank } from "./recursion.ts";
 import { widened } from "./resident_basis.ts";
 
@@ -48,7 +49,7 @@ export interface PassChain {
  * again only where a certificate fails a second time within a stream, or a cold basis is too small: then exact
  * products take over.
  * @returns nothing where `cutFrame` has to cut: the settings ask for what `cutExactlyOnDevice` leaves to the
- *   host, or the tree wants more than 64 leaves, 16 levels or a rank that the device cannot hold.
+ *   host, or the tree wants more than 256 leaves, 24 levels or a rank that the device cannot hold.
  */
 export async function cutOnDevice(
   walk: WebGpuWalk,
@@ -56,23 +57,41 @@ export async function cutOnDevice(
   last?: CutState,
   chain?: PassChain,
 ): Promise<DeviceCut | undefined> {
+  const tables = last ? heldTables(last.tree) : undefined;
+  if (last && !tables) return undefined;
+  const room = roomFor(settings, tables?.room);
+  return await cutWithin(walk, settings, last, { held: tables, room }, chain);
+}
+
+/**
+ * {@linkcode cutOnDevice} with room for a tree; where that is not enough, once more with the largest.
+ *
+ * @param spent products with P^k that were made already.
+ */
+async function cutWithin(
+  walk: WebGpuWalk,
+  settings: CutSettings,
+  last: CutState | undefined,
+  start: PassStart,
+  chain: PassChain | undefined,
+  spent = 0,
+): Promise<DeviceCut | undefined> {
   const { solver = "auto" } = settings;
   if (needsExact(settings) || (solver === "auto" && last?.exact)) {
     return await cutExactlyOnDevice(walk, settings, last);
   }
   const tally = new Tally(walk);
-  const tables = last ? heldTables(last.tree) : undefined;
-  if (last && !tables) return undefined;
+  tally.applications += spent;
   const ahead = last && chain?.take(walk, last);
   const first = ahead ??
-    (last?.basis && Pass.submit(walk, settings, last.basis, { held: tables, keep: chain !== undefined }));
+    (last?.basis && Pass.submit(walk, settings, last.basis, { ...start, keep: chain !== undefined }));
   const reading = first?.outcome(last!.basis!);
   if (first) chain?.running(first);
   const tried = await reading;
   tally.applications += tried?.applications ?? 0;
   const warm = tried !== undefined && tried.traceShare >= ENOUGH_TRACE;
   // Nothing to start from, or not even the renewed basis is enough: a new one.
-  const pass = warm ? tried : await coldPass(tally, walk, settings, tables);
+  const pass = warm ? tried : await coldPass(tally, walk, settings, start);
   if (!pass) return undefined;
   const { tree, traceShare } = pass;
   tally.applications += 2 * settings.steps * (2 * tree.leaves - 1);
@@ -80,6 +99,10 @@ export async function cutOnDevice(
   if (refined) return refinedCut(tally, settings, last, pass, refined, tree.weak);
   if (solver === "auto" && traceShare < ENOUGH_TRACE) {
     return await cutExactlyOnDevice(walk, settings, last, traceShare);
+  }
+  if (isCrowded(tree, settings.maxSegments)) {
+    const roomy = { ...start, room: LARGE_ROOM };
+    return await cutWithin(walk, settings, last, roomy, undefined, tally.applications);
   }
   if (!isWhole(tree, settings.maxSegments)) return undefined;
   const cut = await certifiedCut(tally, settings, last, pass);
@@ -197,22 +220,22 @@ async function coldPass(
   tally: Tally,
   walk: WebGpuWalk,
   settings: CutSettings,
-  held: HeldTables | undefined,
+  start: PassStart,
 ): Promise<Outcome | undefined> {
   const least = settings.solver === "factor" ? 0 : HOPELESS;
-  for (const width of sketchWidths(walk, settings.steps)) {
-    const pass = await Pass.sketch(walk, settings, width, held).sketched();
+  for (const width of sketchWidths(walk, settings.steps, start.room)) {
+    const pass = await Pass.sketch(walk, settings, width, start).sketched();
     tally.applications += pass.applications;
     const { traceShare } = pass;
     if (traceShare >= ENOUGH_TRACE || traceShare < least || width === SKETCH_WIDTHS[0]) return pass;
   }
-  return await hostPass(tally, walk, settings, held);
+  return await hostPass(tally, walk, settings, start);
 }
 
 /** Widths of the sketches that the device can make, in the order in which they are tried. */
-function sketchWidths(walk: WebGpuWalk, steps: number): number[] {
+function sketchWidths(walk: WebGpuWalk, steps: number, room: TreeRoom): number[] {
   const first = Math.min(steps * walk.exponent, SKETCH_WIDTHS.length) - 1;
-  const most = Math.min(largestRank(walk) + PROBES, walk.n / 2);
+  const most = Math.min(largestRank(walk, room) + PROBES, walk.n / 2);
   const widths = SKETCH_WIDTHS.map((width) => Math.min(width, most - most % BLOCK_ALIGNMENT));
   const fit = widths.slice(0, first + 1).filter((width) => width >= SKETCH_WIDTHS[2]);
   return [...new Set(fit)].reverse();
@@ -223,13 +246,13 @@ async function hostPass(
   tally: Tally,
   walk: WebGpuWalk,
   settings: CutSettings,
-  held: HeldTables | undefined,
+  start: PassStart,
 ): Promise<Outcome | undefined> {
   const { basis: found, rank, traceShare: share } = await sketchFactor(tally, settings.steps);
   // Where M has hardly more directions, further columns would be filled by rounding alone.
   const whole = share > 1 - LEAST_MISSING;
   const basis = whole ? found : widened(found, walk.n, rank);
-  const pass = await Pass.submit(walk, settings, basis, { held, renew: !whole })?.outcome(basis);
+  const pass = await Pass.submit(walk, settings, basis, { ...start, renew: !whole })?.outcome(basis);
   tally.applications += pass?.applications ?? 0;
   return pass;
 }

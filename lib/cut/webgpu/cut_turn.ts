@@ -16,7 +16,6 @@ import { cutWalk } from "../cut_walk.ts";
 import { cheaperPower, expectedVectors, type Power } from "../power.ts";
 import type { PassChain } from "./cut_on_device.ts";
 import type { Pass } from "./pass.ts";
-import { MAX_LEAVES } from "./layout.ts";
 
 /** The pass that left on the device the very tree of a state. */
 const passes = new WeakMap<CutState, Pass>();
@@ -46,7 +45,7 @@ export class CutTurn implements PassChain {
     const turn = new CutTurn(walk, settings);
     const last = before && before.#running;
     if (!last || !(walk instanceof WebGpuWalk) || needsExact(settings)) return turn;
-    const power = powerAhead(settings, walk.n, last.rank);
+    const power = powerAhead(settings, walk.n, last);
     if (!power) return turn;
     if (power === "form") turn.#formed = await walk.power(settings.steps);
     turn.#ahead = last.next(turn.#formed ?? walk, turn.#formed ? { ...settings, steps: 1 } : settings);
@@ -114,10 +113,10 @@ export class CutTurn implements PassChain {
 }
 
 /** Whether P^k is formed or P applied; nothing where that depends on how many leaves the last frame has. */
-function powerAhead({ steps, power }: CutSettings, n: number, rank: number): Power | undefined {
+function powerAhead({ steps, power }: CutSettings, n: number, { rank, room }: Pass): Power | undefined {
   if (steps === 1) return "apply";
   if (power) return power;
-  const [fewest, most] = [1, MAX_LEAVES].map((leaves) =>
+  const [fewest, most] = [1, room.leaves].map((leaves) =>
     cheaperPower(n, steps, expectedVectors(n, { rank, leaves }))
   );
   return fewest === most ? fewest : undefined;

@@ -5,13 +5,13 @@
  */
 import type { Recorder, StageTime } from "../../walk/webgpu/recorder.ts";
 import {
-  CERTIFICATE_WIDTH,
-  MAX_DEPTH,
-  MAX_LEAVES,
-  MAX_NODES,
+  certificateWidth,
+  LARGE_ROOM,
   NODE_WORDS,
+  nodesIn,
   NONE,
   STATE_WORDS,
+  type TreeRoom,
 } from "./layout.ts";
 import type { TreeBuffers } from "./level_buffers.ts";
 
@@ -47,6 +47,8 @@ export interface DeviceNode {
 
 /** A frame's recursion, read back. */
 export interface DeviceTree {
+  /** What it might take. */
+  readonly room: TreeRoom;
   /** True where leaves or levels ran out: the tree is not whole. */
   readonly overflow: boolean;
   /** True where it met a segment that the device does not cut: a node that nothing ties to it. */
@@ -70,8 +72,13 @@ export interface DeviceTree {
 }
 
 /** Whether a tree is all of what was asked for: leaves that ran out are no lack where the caller bounds them. */
-export function isWhole({ overflow, refused, leaves }: DeviceTree, maxSegments: number): boolean {
-  return !refused && (!overflow || maxSegments > 0 && maxSegments <= MAX_LEAVES && leaves === maxSegments);
+export function isWhole({ room, overflow, refused, leaves }: DeviceTree, maxSegments: number): boolean {
+  return !refused && (!overflow || maxSegments > 0 && maxSegments <= room.leaves && leaves === maxSegments);
+}
+
+/** Whether a tree might be whole if it had more room. */
+export function isCrowded(tree: DeviceTree, maxSegments: number): boolean {
+  return tree.room !== LARGE_ROOM && tree.overflow && !isWhole(tree, maxSegments);
 }
 
 /** Asks for the tree and its certificate to be read back; what is asked for before or after comes beside it. */
@@ -80,23 +87,26 @@ export function recordTreeReads(
   { state, tree, order, labels, byDepth }: TreeBuffers,
   certificate: GPUBuffer,
   n: number,
+  room: TreeRoom,
 ): void {
   recorder.read(state, 0, STATE_WORDS * 4);
-  recorder.read(tree, 0, MAX_NODES * NODE_WORDS * 4);
+  recorder.read(tree, 0, nodesIn(room) * NODE_WORDS * 4);
   recorder.read(order, 0, n * 4);
   recorder.read(labels, 0, n * 4);
-  recorder.read(byDepth, 0, MAX_DEPTH * n * 4);
-  recorder.read(certificate, 0, n * CERTIFICATE_WIDTH * 4);
+  recorder.read(byDepth, 0, room.levels * n * 4);
+  recorder.read(certificate, 0, n * certificateWidth(room) * 4);
 }
 
 /** The tree of what {@linkcode recordTreeReads} asked for; `rest` is what was asked for behind it. */
 export function treeOf(
   [state, tree, order, labels, values, certificate, ...rest]: readonly ArrayBuffer[],
   times: readonly StageTime[],
+  room: TreeRoom,
 ): { tree: DeviceTree; rest: ArrayBuffer[] } {
   const words = new Uint32Array(state!);
   return {
     tree: {
+      room,
       overflow: words[3]! === 1,
       refused: words[3]! === 2,
       nodes: nodesOf(tree!, words[0]!),
@@ -105,7 +115,7 @@ export function treeOf(
       labels: new Uint32Array(labels!),
       values: new Float32Array(values!),
       certificate: new Float32Array(certificate!),
-      width: CERTIFICATE_WIDTH,
+      width: certificateWidth(room),
       renewals: words[6]!,
       tried: words[7]!,
       times,

@@ -11,10 +11,10 @@ import type { HeldTree } from "../held_tree.ts";
 import { formingProducts } from "../power.ts";
 import { needsCuts } from "../stop.ts";
 import { branchesFrom, type DeviceCut, deviceCut } from "./branches.ts";
-import { isWhole } from "./device_tree.ts";
+import { isCrowded, isWhole } from "./device_tree.ts";
 import { type ExactTree, fitsExactly, submitExactRecursion } from "./exact_recursion.ts";
 import { heldTables } from "./held_buffers.ts";
-import { MAX_LEAVES } from "./layout.ts";
+import { LARGE_ROOM, roomFor, type TreeRoom } from "./layout.ts";
 import { recursionSettings } from "./level_buffers.ts";
 
 /** Eigenvalue below which sums in f32 leave a residual above {@linkcode COLD_RESIDUAL}, which is relative to it. */
@@ -35,8 +35,8 @@ export interface ExactCut {
  *
  * @param held where its vectors start, and the history of its segments.
  * @returns nothing where the host has to cut: what is asked for is the random walk's vector or a minimum
- *   cut; M does not fit one binding; a node has no weight at all; the tree wants more than 64 leaves or
- *   16 levels; or a vector did not come out well enough.
+ *   cut; M does not fit one binding; a node has no weight at all; the tree wants more than 256 leaves or
+ *   24 levels; or a vector did not come out well enough.
  */
 export async function exactTreeOnDevice(
   m: WebGpuWalk,
@@ -47,12 +47,15 @@ export async function exactTreeOnDevice(
   if (adjacency === "walk" || needsCuts(stop) || !fitsExactly(m)) return undefined;
   const tables = held && heldTables(held);
   // Where the last frame was too much, so is this one.
-  if (held && (!tables || held.nodes[0]!.leaves.length > MAX_LEAVES)) return undefined;
-  const tree = await submitExactRecursion(m, {
-    ...recursionSettings({ ...settings, steps: 1 }),
-    cosine: adjacency === "cosine",
-  }, tables).tree();
-  return exactCutOf(tree, settings, held);
+  if (held && !tables) return undefined;
+  const treeIn = (room: TreeRoom) => {
+    const own = recursionSettings({ ...settings, steps: 1 }, room);
+    return submitExactRecursion(m, { ...own, cosine: adjacency === "cosine" }, tables).tree();
+  };
+  const tree = await treeIn(roomFor(settings, tables?.room));
+  if (!isCrowded(tree, settings.maxSegments)) return exactCutOf(tree, settings, held);
+  const whole = await treeIn(LARGE_ROOM);
+  return exactCutOf({ ...whole, products: tree.products + whole.products }, settings, held);
 }
 
 /** The cut of a tree that was read back; nothing where it is not whole, or a vector did not come out well enough. */

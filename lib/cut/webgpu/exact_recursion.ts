@@ -23,7 +23,7 @@ import {
   roundKernels,
   scalesKernel,
 } from "./kernels.ts";
-import { MAX_DEPTH, MAX_LEAVES, tilesOf } from "./layout.ts";
+import { tilesOf, type TreeRoom } from "./layout.ts";
 import {
   allocate,
   bindingsOf,
@@ -43,9 +43,9 @@ function roundsOf(n: number): number {
   return 1 + Math.min(n - 1, STEPS) + 1;
 }
 
-/** Levels of a tree of so many leaves at most. */
-function levelsOf(maxLeaves: number): number {
-  return Math.min(MAX_DEPTH, maxLeaves);
+/** Levels of a tree. */
+function levelsOf({ leaves, levels }: TreeRoom): number {
+  return Math.min(levels, leaves);
 }
 
 /** Words of the struct `Progress`. */
@@ -59,13 +59,13 @@ const GATES_WORDS = 8;
 export const MULTIPLIED_OFFSET = 28;
 
 /** Words of the buffers that exact products take turns with, whatever they are for. */
-export function roundWords(n: number, size: number) {
+export function roundWords(n: number, size: number, { leaves }: TreeRoom) {
   return {
     scales: n,
     iterates: 3 * n,
-    progress: MAX_LEAVES * PROGRESS_WORDS,
+    progress: leaves * PROGRESS_WORDS,
     gates: GATES_WORDS,
-    folded: MAX_LEAVES * size,
+    folded: leaves * size,
   };
 }
 
@@ -95,7 +95,7 @@ export function submitExactRecursion(
   return {
     tree: async () => {
       const { data, times } = await submitted.read();
-      return exactTreeOf(data, times, walk.n);
+      return exactTreeOf(data, times, walk.n, settings.room);
     },
   };
 }
@@ -113,6 +113,7 @@ export function recordExactRecursion(
   weak?: GPUBuffer,
 ): void {
   const { gpu, n, matrix: { size, bands } } = walk;
+  const { room } = settings;
   const plan: LevelPlan = {
     walk,
     shape: { rank: size, width: size, probes: 0, candidates: 1 },
@@ -121,8 +122,8 @@ export function recordExactRecursion(
   };
   const buffers = allocate(recorder, plan, {
     krylov: (STEPS + 1) * n,
-    sortedSums: tilesOf(n) * size,
-    ...roundWords(n, size),
+    sortedSums: tilesOf(n, room) * size,
+    ...roundWords(n, size, room),
   });
   const shared = { ...buffers.shared, rows: bands[0]!.buffer };
   for (const buffer of [shared.gates, shared.productGroups]) recorder.clear(buffer);
@@ -136,7 +137,7 @@ export function recordExactRecursion(
   recordExactLevels(recorder, plan, buffers, shared, whole);
   recorder.stage("scores");
   const certificate = recordCertificate(recorder, plan, shared);
-  recordTreeReads(recorder, shared, certificate.buffer, n);
+  recordTreeReads(recorder, shared, certificate.buffer, n, room);
   recorder.read(shared.gates, MULTIPLIED_OFFSET, 4);
 }
 
@@ -148,7 +149,7 @@ function recordExactLevels(
   shared: Partial<Record<BufferName, GPUBuffer>>,
   whole: GPUBufferBinding,
 ): void {
-  const { walk: { gpu, n, matrix: { precision } }, held, settings: { maxLeaves } } = plan;
+  const { walk: { gpu, n, matrix: { precision } }, held, settings: { room, maxLeaves } } = plan;
   const gates = shared.gates!;
   const { columns, rows, step } = roundKernels(precision);
   const rounds = [0, 1].map((parity) => {
@@ -157,7 +158,7 @@ function recordExactLevels(
       recorder.bind(gpu.pipeline(kernel.source), bindingsOf(kernel, whole, level));
     return { columns: bound(columns), rows: bound(rows), step: bound(step) };
   });
-  for (let depth = 0; depth < levelsOf(maxLeaves); depth++) {
+  for (let depth = 0; depth < levelsOf({ ...room, leaves: maxLeaves }); depth++) {
     const uniform = recorder.uniform(levelSettings(plan, depth));
     const level = { ...shared, ...levelBuffers(buffers, depth % 2) };
     const groups = buffers.groups[depth % 2]!;
@@ -183,13 +184,13 @@ function recordExactLevels(
 /**
  * Dispatches of a recursion by exact products, which depend on neither the picture nor the depth of its tree.
  *
- * @param maxLeaves at most {@linkcode MAX_LEAVES}.
+ * @param room what its tree may take.
  * @param warm whether it starts from a tree.
  */
-export function exactDispatchesOf(n: number, maxLeaves: number, warm: boolean): number {
+export function exactDispatchesOf(n: number, room: TreeRoom, warm: boolean): number {
   const level = Number(warm) + 1 + 3 * roundsOf(n) + exactLevelKernels("f32", warm).length;
   // The squares of the rows and their scales; the leaves and A·H.
-  return 2 + levelsOf(maxLeaves) * level + 1 + 2;
+  return 2 + levelsOf(room) * level + 1 + 2;
 }
 
 /** The tree of what {@linkcode recordExactRecursion} asked for. */
@@ -197,8 +198,9 @@ export function exactTreeOf(
   data: readonly ArrayBuffer[],
   times: readonly StageTime[],
   n: number,
+  room: TreeRoom,
 ): ExactTree {
-  const { tree, rest: [multiplied] } = treeOf(data, times);
+  const { tree, rest: [multiplied] } = treeOf(data, times, room);
   return { ...tree, products: productsOf(multiplied!, n) };
 }
 

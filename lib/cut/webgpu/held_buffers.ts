@@ -6,19 +6,18 @@
 import type { Gpu } from "../../walk/webgpu/device.ts";
 import type { Recorder } from "../../walk/webgpu/recorder.ts";
 import type { HeldTree } from "../held_tree.ts";
-import { HELD_WORDS, MAX_DEPTH } from "./layout.ts";
+import { HELD_WORDS, LARGE_ROOM, type TreeRoom } from "./layout.ts";
 
-/** Most leaves of a last frame's tree that can be taken up. */
-const MAX_HELD_LEAVES = 256;
-
-/** Nodes that `cut_hold.wgsl` writes. */
-const KEPT = 128;
+/** Most levels of a last frame's tree that can be taken up. */
+const MAX_HELD_LEVELS = 32;
 
 /** The last frame's tree as the kernels read it. */
 export interface HeldTables {
   /** `[nodes, 8]`: first leaf, leaf after the last, size, first leaf of the right part or 0, depth, size of the left part. */
   readonly nodes: Uint32Array<ArrayBuffer>;
   readonly count: number;
+  /** What the tree takes. */
+  readonly room: TreeRoom;
   /** `[N]`. */
   readonly labels: Uint32Array<ArrayBuffer>;
   /** `[depths, N]`. */
@@ -27,9 +26,11 @@ export interface HeldTables {
 
 /** The last frame's tree where it still lies on the device. */
 export interface HeldBuffers {
-  /** `[KEPT, 8]`, as {@linkcode HeldTables.nodes}; what is no node shares nothing with a segment. */
+  /** `[count, 8]`, as {@linkcode HeldTables.nodes}; what is no node shares nothing with a segment. */
   readonly nodes: GPUBuffer;
   readonly count: number;
+  /** What the tree may take. */
+  readonly room: TreeRoom;
   readonly labels: GPUBuffer;
   readonly values: GPUBuffer;
 }
@@ -37,15 +38,16 @@ export interface HeldBuffers {
 /** The last tree as tables; nothing where it is too large for the device. */
 export function heldTables({ labels, nodes }: HeldTree): HeldTables | undefined {
   const ranges = nodes.map(({ leaves }) => ({ low: leaves[0]!, high: leaves[leaves.length - 1]! + 1 }));
-  if (ranges[0]!.high > MAX_HELD_LEAVES) return undefined;
+  const leaves = ranges[0]!.high;
+  if (leaves > LARGE_ROOM.leaves) return undefined;
   const depths = ranges.map((own, i) =>
     ranges.filter((other, j) => j !== i && other.low <= own.low && other.high >= own.high).length
   );
   const n = labels.length;
-  const rows = Math.max(...depths) + 1;
-  if (rows > MAX_DEPTH * 2) return undefined;
+  const levels = Math.max(...depths) + 1;
+  if (levels > MAX_HELD_LEVELS) return undefined;
   const table = new Uint32Array(nodes.length * HELD_WORDS);
-  const values = new Float32Array(rows * n);
+  const values = new Float32Array(levels * n);
   nodes.forEach((node, i) => {
     const { low, high } = ranges[i]!;
     const middle = node.leftLeaves > 0 ? low + node.leftLeaves : 0;
@@ -55,7 +57,13 @@ export function heldTables({ labels, nodes }: HeldTree): HeldTables | undefined 
       if (labels[k]! >= low && labels[k]! < high) values[depths[i]! * n + k] = node.vector[k]!;
     }
   });
-  return { nodes: table, count: nodes.length, labels: Uint32Array.from(labels), values };
+  return {
+    nodes: table,
+    count: nodes.length,
+    room: { leaves, levels },
+    labels: Uint32Array.from(labels),
+    values,
+  };
 }
 
 /** Whether a last tree comes from the host. */
@@ -64,21 +72,27 @@ export function isOnHost(held: HeldTables | HeldBuffers): held is HeldTables {
 }
 
 /** Room for the tree that a next frame takes up. */
-export function acquireHeld(gpu: Gpu, n: number): HeldBuffers {
-  return heldIn((words, label) => gpu.pool.acquire("block", words * 4, `kept ${label}`), n);
+export function acquireHeld(gpu: Gpu, n: number, room: TreeRoom): HeldBuffers {
+  return heldIn((words, label) => gpu.pool.acquire("block", words * 4, `kept ${label}`), n, room);
 }
 
 /** Room for a tree that is taken up within the submission. */
-export function temporaryHeld(recorder: Recorder, n: number): HeldBuffers {
-  return heldIn((words, label) => recorder.temporary(words * 4, `kept ${label}`), n);
+export function temporaryHeld(recorder: Recorder, n: number, room: TreeRoom): HeldBuffers {
+  return heldIn((words, label) => recorder.temporary(words * 4, `kept ${label}`), n, room);
 }
 
-function heldIn(room: (words: number, label: string) => GPUBuffer, n: number): HeldBuffers {
+function heldIn(
+  buffer: (words: number, label: string) => GPUBuffer,
+  n: number,
+  room: TreeRoom,
+): HeldBuffers {
+  const count = 2 * room.leaves;
   return {
-    nodes: room(KEPT * HELD_WORDS, "nodes"),
-    count: KEPT,
-    labels: room(n, "labels"),
-    values: room(MAX_DEPTH * n, "vectors"),
+    nodes: buffer(count * HELD_WORDS, "nodes"),
+    count,
+    room,
+    labels: buffer(n, "labels"),
+    values: buffer(room.levels * n, "vectors"),
   };
 }
 

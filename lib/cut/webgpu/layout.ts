@@ -3,18 +3,51 @@
  *
  * @module
  */
+import type { CutSettings } from "../cut_frame.ts";
 
-/** Most leaves that the device's tree holds. */
-export const MAX_LEAVES = 64;
+/** Room for a tree: what its tables and its schedule hold. */
+export interface TreeRoom {
+  readonly leaves: number;
+  /** Levels of the schedule. */
+  readonly levels: number;
+}
 
-/** Levels of the schedule; a tree that wants more is cut on the CPU. */
-export const MAX_DEPTH = 16;
+/** Room for the trees of the paper's own stop, which has some 10 to 25 leaves. */
+export const USUAL_ROOM: TreeRoom = { leaves: 64, levels: 16 };
+
+/**
+ * Room for any tree that the device cuts, as a fixed threshold wants it: `cut_decide.wgsl` has a thread a
+ * segment, and `cut_heirs.wgsl` counts 256 leaves.
+ */
+export const LARGE_ROOM: TreeRoom = { leaves: 256, levels: 24 };
+
+/** Share of its room from which a tree's successor is given more. */
+const CROWDED = 0.75;
+
+/**
+ * The room that a frame's tree is given; one that wants more than {@linkcode LARGE_ROOM} is cut on the CPU.
+ *
+ * @param last what the last frame's tree took.
+ */
+export function roomFor(
+  { stop, maxSegments }: Pick<CutSettings, "stop" | "maxSegments">,
+  last: TreeRoom | undefined,
+): TreeRoom {
+  if (maxSegments > 0 && maxSegments <= USUAL_ROOM.levels) return USUAL_ROOM;
+  const crowded = last !== undefined &&
+    (last.leaves > CROWDED * USUAL_ROOM.leaves || last.levels > CROWDED * USUAL_ROOM.levels);
+  return stop.kind === "ncut" || crowded ? LARGE_ROOM : USUAL_ROOM;
+}
 
 /** Nodes of the largest tree. */
-export const MAX_NODES = 2 * MAX_LEAVES - 1;
+export function nodesIn({ leaves }: TreeRoom): number {
+  return 2 * leaves - 1;
+}
 
 /** Columns of the certificate: the leaves' indicators and the cuts' vectors. */
-export const CERTIFICATE_WIDTH = 2 * MAX_LEAVES;
+export function certificateWidth({ leaves }: TreeRoom): number {
+  return 2 * leaves;
+}
 
 /** Most positions of a tile. */
 export const TILE = 64;
@@ -38,6 +71,6 @@ export const HELD_WORDS = 8;
 export const STATE_WORDS = 9;
 
 /** Most tiles that the segments of a level have. */
-export function tilesOf(n: number): number {
-  return Math.ceil(n / TILE) + MAX_LEAVES;
+export function tilesOf(n: number, { leaves }: TreeRoom): number {
+  return Math.ceil(n / TILE) + leaves;
 }

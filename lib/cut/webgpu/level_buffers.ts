@@ -15,15 +15,14 @@ import { BINDINGS, type BufferName, GROUPS, type Kernel } from "./kernels.ts";
 import {
   CUT_WORDS,
   HELD_WORDS,
-  MAX_DEPTH,
-  MAX_LEAVES,
-  MAX_NODES,
   NODE_WORDS,
+  nodesIn,
   NONE,
   SEGMENT_WORDS,
   STATE_WORDS,
   TILE,
   tilesOf,
+  type TreeRoom,
 } from "./layout.ts";
 
 const SLOT_WORDS = GROUPS.length * 3;
@@ -49,6 +48,7 @@ const NEVER = 2;
 export interface RecursionSettings {
   readonly steps: number;
   readonly stop: StopRule;
+  readonly room: TreeRoom;
   readonly maxLeaves: number;
   readonly minPart: number;
   /** Evenly spaced thresholds that are tried; 0 for all that tell two nodes apart. */
@@ -62,9 +62,10 @@ export interface RecursionSettings {
 /** What decides, as the settings of a cut have it; `settings.steps` may be less where P^k was formed. */
 export function recursionSettings(
   { steps, stop, maxSegments, minPart, thresholds = 0 }: CutSettings,
+  room: TreeRoom,
 ): RecursionSettings {
-  const maxLeaves = maxSegments > 0 ? Math.min(maxSegments, MAX_LEAVES) : MAX_LEAVES;
-  return { steps, stop, maxLeaves, minPart, thresholds };
+  const maxLeaves = maxSegments > 0 ? Math.min(maxSegments, room.leaves) : room.leaves;
+  return { steps, stop, room, maxLeaves, minPart, thresholds };
 }
 
 /** The rows that the segments are cut by: F with its probes, or M itself. */
@@ -145,25 +146,25 @@ export function slotOf(depth: number, kind: (typeof GROUPS)[number]): number {
  */
 export function allocate<Own extends BufferName>(
   recorder: Recorder,
-  { walk: { n }, shape, held }: LevelPlan,
+  { walk: { n }, shape, settings: { room }, held }: LevelPlan,
   own: Readonly<Record<Own, number>>,
   kept?: HeldBuffers,
 ): LevelBuffers<Own> {
-  const tiles = tilesOf(n);
+  const tiles = tilesOf(n, room);
   const tables = held && isOnHost(held) ? held : undefined;
   const words: Record<TreeName | Own, number> = {
     order: n,
-    pairs: MAX_LEAVES * 8,
+    pairs: room.leaves * 8,
     values: shape.candidates * n,
     sorted: shape.candidates * n,
     cuts: shape.candidates * tiles * CUT_WORDS,
     state: STATE_WORDS,
-    tree: MAX_NODES * NODE_WORDS,
+    tree: nodesIn(room) * NODE_WORDS,
     productGroups: 3,
     heldNodes: tables?.nodes.length ?? HELD_WORDS,
     heldLabels: tables?.labels.length ?? 1,
     heldValues: tables?.values.length ?? 1,
-    byDepth: MAX_DEPTH * n,
+    byDepth: room.levels * n,
     labels: n,
     loops: roundUp(n, MATRIX_ALIGNMENT),
     ...own,
@@ -188,11 +189,11 @@ export function allocate<Own extends BufferName>(
   ];
   const buffers = {
     shared,
-    segments: pair(MAX_LEAVES * SEGMENT_WORDS, "segments"),
+    segments: pair(room.leaves * SEGMENT_WORDS, "segments"),
     tiles: pair(tiles * 4, "tiles"),
-    groups: pair((MAX_DEPTH + 1) * SLOT_WORDS, "workgroups", "indirect"),
+    groups: pair((room.levels + 1) * SLOT_WORDS, "workgroups", "indirect"),
   };
-  uploadRoot(recorder, n, shape, buffers);
+  uploadRoot(recorder, n, shape, room, buffers);
   if (tables) {
     recorder.upload(shared.heldNodes, tables.nodes);
     recorder.upload(shared.heldLabels, tables.labels);
@@ -207,6 +208,7 @@ function uploadRoot(
   recorder: Recorder,
   n: number,
   { rank, candidates }: RowShape,
+  { levels }: TreeRoom,
   { shared, segments, tiles, groups }: LevelBuffers<never>,
 ): void {
   recorder.upload(shared.order, Uint32Array.from({ length: n }, (_, i) => i));
@@ -224,7 +226,7 @@ function uploadRoot(
     }),
   );
   const blocks = Math.ceil(rank / 64);
-  const first = new Uint32Array((MAX_DEPTH + 1) * SLOT_WORDS);
+  const first = new Uint32Array((levels + 1) * SLOT_WORDS);
   recorder.upload(groups[1]!, first);
   first.set([
     ...[1, 1, 1],
@@ -257,7 +259,8 @@ export function levelSettings(
   { walk, shape: { rank, width, probes, candidates }, settings, held }: LevelPlan,
   depth: number,
 ): (number | { f32: number })[] {
-  const { steps, stop, maxLeaves, minPart, thresholds, renew = false, hysteresis = HYSTERESIS } = settings;
+  const { steps, stop, room, maxLeaves, minPart, thresholds, renew = false, hysteresis = HYSTERESIS } =
+    settings;
   return [
     walk.n,
     rank,
@@ -268,7 +271,7 @@ export function levelSettings(
     maxLeaves,
     held?.count ?? 0,
     Number(stop.kind === "ncut"),
-    Number(depth === MAX_DEPTH - 1),
+    Number(depth === room.levels - 1),
     walk.matrix.size / 64,
     { f32: stop.kind === "ncut" ? stop.threshold : 0 },
     { f32: hysteresis },

@@ -11,6 +11,7 @@ import { COLD_RESIDUAL } from "../confirm.ts";
 import type { ResidentBasis } from "./basis_steps.ts";
 import { fitsExactly } from "./exact_recursion.ts";
 import { type HeldBuffers, type HeldTables, releaseHeld } from "./held_buffers.ts";
+import type { TreeRoom } from "./layout.ts";
 import { recursionSettings } from "./level_buffers.ts";
 import { type FactorTree, type Recursion, type RecursionStart, submitRecursion } from "./recursion.ts";
 import {
@@ -35,8 +36,9 @@ export interface Outcome {
 }
 
 /** What a pass starts from. */
-interface PassStart {
+export interface PassStart {
   readonly held: HeldTables | undefined;
+  readonly room: TreeRoom;
   /** Renew the basis even where it holds enough of the trace. */
   readonly renew?: boolean;
   /** Keep its tree on the device, so that a pass can follow it. */
@@ -53,10 +55,11 @@ export class Pass {
     readonly walk: WebGpuWalk,
     private readonly settings: CutSettings,
     private readonly onDevice: ResidentBasis,
+    readonly room: TreeRoom,
     start: RecursionStart & { readonly renew?: boolean },
   ) {
     const { renew = false } = start;
-    this.#recursion = submitRecursion(walk, onDevice, { ...recursionSettings(settings), renew }, start);
+    this.#recursion = submitRecursion(walk, onDevice, { ...recursionSettings(settings, room), renew }, start);
     this.#held = this.#recursion.held;
   }
 
@@ -67,9 +70,10 @@ export class Pass {
     basis: Float32Array<ArrayBuffer>,
     start: PassStart,
   ): Pass | undefined {
-    const onDevice = residentBasis(walk, basis);
+    const { room, ...rest } = start;
+    const onDevice = residentBasis(walk, basis, room);
     return onDevice &&
-      new Pass(walk, settings, onDevice, { ...start, renew: start.renew || isUnsettled(basis) });
+      new Pass(walk, settings, onDevice, room, { ...rest, renew: rest.renew || isUnsettled(basis) });
   }
 
   /** A pass that makes its own basis from a random block of so many columns, its probes among them. */
@@ -77,12 +81,12 @@ export class Pass {
     walk: WebGpuWalk,
     settings: CutSettings,
     width: number,
-    held: HeldTables | undefined,
+    { held, room }: PassStart,
   ): Pass {
     // With nothing to start from every vector is to be as good as is promised of a single picture.
     const refines = !held && settings.steps === 1 && fitsExactly(walk);
     const tolerance = refines ? COLD_RESIDUAL : undefined;
-    return new Pass(walk, settings, randomBlock(walk, width), { held, sketch: true, tolerance });
+    return new Pass(walk, settings, randomBlock(walk, width), room, { held, sketch: true, tolerance });
   }
 
   /**
@@ -93,7 +97,7 @@ export class Pass {
     const held = this.#held;
     if (!held) return undefined;
     const own = basisLike(walk.gpu, this.onDevice);
-    return new Pass(walk, settings, own, { held, copied: this.onDevice, keep: true });
+    return new Pass(walk, settings, own, this.room, { held, copied: this.onDevice, keep: true });
   }
 
   /** Rank of its basis. */

@@ -25,7 +25,7 @@ import {
 } from "./exact_recursion.ts";
 import { acquireHeld, type HeldBuffers, type HeldTables, temporaryHeld } from "./held_buffers.ts";
 import { endOf, type LevelKernel, levelKernels, refineKernel, renewalKernels } from "./kernels.ts";
-import { MAX_DEPTH, MAX_LEAVES, tilesOf } from "./layout.ts";
+import { tilesOf, type TreeRoom, USUAL_ROOM } from "./layout.ts";
 import {
   allocate,
   bindingsOf,
@@ -90,8 +90,8 @@ export interface RecursionStart {
 }
 
 /** Largest rank whose matrices, one a tile, the device can bind. */
-export function largestRank({ gpu, n }: WebGpuWalk): number {
-  return Math.min(EIGEN_RANK, Math.floor(Math.sqrt(gpu.maxBinding / (4 * tilesOf(n)))));
+export function largestRank({ gpu, n }: WebGpuWalk, room: TreeRoom): number {
+  return Math.min(EIGEN_RANK, Math.floor(Math.sqrt(gpu.maxBinding / (4 * tilesOf(n, room)))));
 }
 
 /** Gives the recursion to the device: one submission. */
@@ -102,14 +102,18 @@ export function submitRecursion(
   { held, copied, sketch = false, keep = false, tolerance }: RecursionStart = {},
 ): Recursion {
   const { gpu, n } = walk;
-  const { steps } = settings;
+  const { steps, room } = settings;
   const plan: LevelPlan = { walk, shape: { ...basis, candidates: 2 }, settings, held };
   const recorder = new Recorder(gpu, "cut");
   if (copied) recorder.copy(copied.buffer, 0, basis.buffer, 0, copied.buffer.size);
   const checked = tolerance !== undefined;
   // Products are left out only where M is in one piece.
   const again = held !== undefined && fitsExactly(walk);
-  const kept = keep ? acquireHeld(gpu, n) : checked || again ? temporaryHeld(recorder, n) : undefined;
+  const kept = keep
+    ? acquireHeld(gpu, n, room)
+    : checked || again
+    ? temporaryHeld(recorder, n, room)
+    : undefined;
   const buffers = allocate(recorder, plan, factorWords(plan), kept);
   if (sketch) {
     recorder.stage("sketch");
@@ -132,7 +136,7 @@ export function submitRecursion(
     recordSecondTry(recorder, { plan, basis, rows, buffers, kept, certificate, levels }, WARM_RESIDUAL);
   }
   if (sketch) recordGram(recorder, plan, basis, rows, buffers);
-  recordTreeReads(recorder, shared, certificate.buffer, n);
+  recordTreeReads(recorder, shared, certificate.buffer, n, room);
   recorder.read(basis.buffer, 0, n * basis.width * 4);
   recorder.read(shared.gram, 0, sketch ? (basis.rank + basis.probes) ** 2 * 4 : 4);
   if (exactLoops) recorder.read(shared.loops, 0, n * 4);
@@ -154,11 +158,11 @@ export function submitRecursion(
 
 async function readFactorTree(
   submitted: Submitted,
-  { walk: { n }, settings: { steps } }: LevelPlan,
+  { walk: { n }, settings: { steps, room } }: LevelPlan,
   refined: boolean,
 ): Promise<FactorTree> {
   const { data, times } = await submitted.read();
-  const { tree, rest: [basis, gram, ...rest] } = treeOf(data, times);
+  const { tree, rest: [basis, gram, ...rest] } = treeOf(data, times, room);
   const loops = steps === 1 ? new Float32Array(rest.shift()!) : undefined;
   const products = refined ? productsOf(rest.shift()!, n) : 0;
   const [weak, ...exact] = rest;
@@ -170,28 +174,30 @@ async function readFactorTree(
     loops,
     products,
     weak: short,
-    refined: short > 0 ? exactTreeOf(exact, times, n) : undefined,
+    refined: short > 0 ? exactTreeOf(exact, times, n, room) : undefined,
   };
 }
 
 /** Words of the buffers that the recursion over the factor has of its own. */
-function factorWords({ walk: { n, matrix }, shape: { rank, width, probes } }: LevelPlan) {
-  const tiles = tilesOf(n);
+function factorWords(
+  { walk: { n, matrix }, shape: { rank, width, probes }, settings: { room } }: LevelPlan,
+) {
+  const tiles = tilesOf(n, room);
   return {
     sums: tiles * width,
     starts: tiles * width,
     degrees: n,
     grams: tiles * rank * rank,
-    matrices: MAX_LEAVES * rank * rank,
-    rotations: MAX_LEAVES * ROTATIONS * 4,
-    krylov: MAX_LEAVES * KRYLOV_STEPS * width,
-    vectors: MAX_LEAVES * 2 * width,
+    matrices: room.leaves * rank * rank,
+    rotations: room.leaves * ROTATIONS * 4,
+    krylov: room.leaves * KRYLOV_STEPS * width,
+    vectors: room.leaves * 2 * width,
     // Of either candidate's rows of F, and of one's rows of M.
     sortedSums: tiles * Math.max(2 * width, matrix.size),
     basisGroups: 12,
     gram: (rank + probes) ** 2,
     triangle: (rank + probes) ** 2,
-    ...roundWords(n, matrix.size),
+    ...roundWords(n, matrix.size, room),
   };
 }
 
@@ -203,9 +209,9 @@ function levelsOver(
   rows: GPUBuffer,
   refinement: Refinement | undefined,
 ): () => void {
-  const { walk: { gpu }, held } = plan;
+  const { walk: { gpu }, settings: { room }, held } = plan;
   const warm = held !== undefined;
-  const steps = Array.from({ length: MAX_DEPTH }, (_, depth) => {
+  const steps = Array.from({ length: room.levels }, (_, depth) => {
     const uniform = recorder.uniform(levelSettings(plan, depth));
     const level = { ...buffers.shared, ...levelBuffers(buffers, depth % 2), rows };
     const bound = (kernel: LevelKernel): LevelStep => ({
@@ -230,11 +236,12 @@ function levelsOver(
  * @param kept whether the tree is kept for the next frame.
  * @param exact nodes of a frame that exact products may cut anew; 0 where they may not.
  * @param refined whether the vectors of a warm one are refined.
+ * @param room what its tree may take.
  */
 export function dispatchesOf(
   steps: number,
   warm: boolean,
-  { kept = false, exact = 0, refined = false } = {},
+  { kept = false, exact = 0, refined = false, room = USUAL_ROOM } = {},
 ): number {
   const round = renewalKernels(true).length;
   const iteration = 4 * round + 2 * steps;
@@ -243,9 +250,9 @@ export function dispatchesOf(
   const sketch = warm ? 0 : 4 * round + 3 * steps + 1;
   const loops = Number(steps === 1);
   const level = levelKernels(warm).length + (refined ? REFINEMENT_DISPATCHES : 0) + endOf(warm).length;
-  const levels = MAX_DEPTH * level;
+  const levels = room.levels * level;
   const certificate = 1 + Number(kept || warm || exact > 0) + 2 * steps;
   const again = warm ? 2 + iteration + levels + certificate : 0;
-  const anew = exact > 0 ? 2 + exactDispatchesOf(exact, MAX_LEAVES, true) : 0;
+  const anew = exact > 0 ? 2 + exactDispatchesOf(exact, room, true) : 0;
   return steps + loops + sketch + renewal + Number(refined) + levels + certificate + again + anew;
 }

@@ -12,6 +12,7 @@ import { combine, deflate, orthonormalise } from "../blocks.ts";
 import { columnsFor, PROBES } from "../factor.ts";
 import { symmetricEigen } from "../small_eigen.ts";
 import type { ResidentBasis } from "./basis_steps.ts";
+import type { TreeRoom } from "./layout.ts";
 import { largestRank } from "./recursion.ts";
 
 /** The basis that a device holds, and the array that it equals. */
@@ -21,10 +22,11 @@ const resident = new WeakMap<Gpu, { from: Float32Array; basis: ResidentBasis }>(
 export function residentBasis(
   walk: WebGpuWalk,
   basis: Float32Array,
+  room: TreeRoom,
 ): ResidentBasis | undefined {
   const { gpu, n, matrix } = walk;
   const rank = basis.length / n;
-  if (rank > largestRank(walk)) return undefined;
+  if (rank > largestRank(walk, room)) return undefined;
   const kept = resident.get(gpu);
   if (kept?.from === basis) return kept.basis;
   const probes = rank < n ? PROBES : 0;
