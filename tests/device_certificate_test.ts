@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertLessOrEqual } from "@std/assert";
 import { judge } from "../lib/cut/certify.ts";
 import { failuresOf } from "../lib/cut/confirm.ts";
 import type { CutSettings } from "../lib/cut/cut_frame.ts";
@@ -9,11 +9,12 @@ import { cutsOf, grow, labelNodes } from "../lib/cut/grow.ts";
 import type { HeldTree } from "../lib/cut/held_tree.ts";
 import { branchesFrom, vectorImages } from "../lib/cut/webgpu/branches.ts";
 import { loopsOf } from "../lib/cut/webgpu/cut_on_device.ts";
+import { exactCutOf } from "../lib/cut/webgpu/exact_on_device.ts";
 import { heldTables } from "../lib/cut/webgpu/held_buffers.ts";
 import { roomFor, USUAL_ROOM } from "../lib/cut/webgpu/layout.ts";
 import { recursionSettings } from "../lib/cut/webgpu/level_buffers.ts";
 import { Pass } from "../lib/cut/webgpu/pass.ts";
-import { type FactorTree, submitRecursion } from "../lib/cut/webgpu/recursion.ts";
+import { dispatchesOf, type FactorTree, submitRecursion } from "../lib/cut/webgpu/recursion.ts";
 import { randomBlock } from "../lib/cut/webgpu/resident_basis.ts";
 import { isRefined, MOST_REFINEMENTS, REFINED_RESIDUAL } from "../lib/cut/refined_solver.ts";
 import { adjustedRand } from "../lib/eval/metrics.ts";
@@ -21,6 +22,7 @@ import { takeColumns } from "../lib/walk/block.ts";
 import { BLOCK_ALIGNMENT, roundUp } from "../lib/walk/webgpu/kernels.ts";
 import type { WebGpuWalk } from "../lib/walk/webgpu/walk_device.ts";
 import { gridWalk, newSeed, withDevice } from "./device_matrices.ts";
+import { denseAdjacency, denseNcut, densePower, denseResidual, submatrix } from "./reference/dense.ts";
 
 const SETTINGS: CutSettings = { steps: 1, stop: { kind: "manc-ncut" }, maxSegments: 0, minPart: 1 };
 
@@ -67,6 +69,47 @@ Deno.test("certificate_check counts the segments that failuresOf() finds", async
     }
     assert(counted.has("manc-ncut 0.0001") && counted.has("manc-ncut 10"), `${[...counted]}, seed ${seed}`);
     walk.release();
+  });
+});
+
+Deno.test("a cold frame at k > 1 whose certificate fails is cut by products with P^k, formed within its one readback", async () => {
+  const seed = newSeed();
+  const n = 18 ** 2;
+  await withDevice(async (device) => {
+    // The second walk must not see the power of the first, nor the third that of the second.
+    for (const [i, steps] of [2, 2, 3].entries()) {
+      const message = `walk ${i}, k ${steps}, seed ${seed}`;
+      const matrix = gridWalk(18, seed + i);
+      const walk = await device.fromDense(matrix, n);
+      const before = { ...device.counters };
+      const settings: CutSettings = { ...SETTINGS, steps };
+      // Too few columns for its vectors to come out.
+      const { tree } = await Pass.sketch(walk, settings, 32, { held: undefined, room: USUAL_ROOM })
+        .sketched();
+      walk.release();
+      assert(tree.weak > 0, message);
+      assertEquals(device.counters.readbacks - before.readbacks, 1, message);
+      assertEquals(device.counters.submissions - before.submissions, 1, message);
+      assertEquals(
+        device.counters.dispatches - before.dispatches,
+        dispatchesOf(steps, false, { exact: n }),
+        message,
+      );
+      const exact = exactCutOf(tree.refined!, settings, undefined);
+      assert(exact && exact.tree.leaves > 2, message);
+      const a = denseAdjacency(densePower(Float64Array.from(matrix), n, steps), n, "dot");
+      for (const { branch: { proposal } } of cutsOf(exact.root)) {
+        const { nodes, left, vector, ncut } = proposal;
+        const own = submatrix(a, n, nodes);
+        const expected = denseNcut(
+          own,
+          nodes.length,
+          new Set(Array.from(left, (node) => nodes.indexOf(node))),
+        );
+        assertAlmostEquals(ncut, expected, 1e-4 * expected, message);
+        assertLessOrEqual(denseResidual(own, nodes.length, vector), 1e-4, message);
+      }
+    }
   });
 });
 

@@ -111,7 +111,7 @@ Deno.test("cutOnDevice() makes the tree that the CPU makes, cold and warm, with 
         if (frame > 0 || n >= 256 && stats.recertified === 0) {
           const warm = frame > 0;
           const dispatches = dispatchesOf(steps, warm, {
-            exact: !warm && steps === 1 ? n : 0,
+            exact: warm ? 0 : n,
             refined: warm && isRefined(n, steps),
           });
           assertEquals(device.counters.readbacks - before.readbacks, 1, message);

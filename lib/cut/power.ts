@@ -8,6 +8,11 @@
 /** How P^k comes about. */
 export type Power = "form" | "apply";
 
+/** Whether P^k may be formed where exact products with it are wanted. */
+export function mayForm({ steps, power }: { readonly steps: number; readonly power?: Power }): boolean {
+  return steps === 1 || power !== "apply";
+}
+
 /** Products of two N×N matrices that form P^k by repeated squaring: ⌊log2 k⌋ + popcount(k) − 1. */
 export function formingProducts(k: number): number {
   let products = -1;

@@ -16,9 +16,10 @@ import { type CutSettings, type CutState, needsExact, walkScores } from "../cut_
 import { COLD_RESIDUAL, confirmTree, failuresOf, isBlurred, WARM_RESIDUAL } from "../confirm.ts";
 import { ENOUGH_TRACE, type Factor, PROBES, sketchFactor } from "../factor.ts";
 import { cutsOf, labelNodes, leavesOf } from "../grow.ts";
+import { formingProducts, mayForm } from "../power.ts";
 import { branchesFrom, type DeviceCut, deviceCut, leafScores, vectorImages } from "./branches.ts";
 import { isCrowded, isWhole } from "./device_tree.ts";
-import { cutExactlyOnDevice, type ExactCut, exactCutOf, exactTreeOnDevice } from "./exact_on_device.ts";
+import { cutExactlyOnDevice, type ExactCut, exactCutOf, exactTreeOfPower } from "./exact_on_device.ts";
 import { heldTables } from "./held_buffers.ts";
 import { LARGE_ROOM, roomFor, type TreeRoom } from "./layout.ts";
 import { type Outcome, Pass, type PassStart } from "./pass.ts";
@@ -138,9 +139,9 @@ async function certifiedCut(
     vectorImages(tree, cuts.map(({ branch }) => places.get(branch)!)),
   );
   const tolerance = last?.basis ? WARM_RESIDUAL : COLD_RESIDUAL;
-  const failures = steps === 1 ? failuresOf(root, certificates, settings, tolerance) : 0;
+  const failures = mayForm(settings) ? failuresOf(root, certificates, settings, tolerance) : 0;
   if (failures > 0 && tally.walk instanceof WebGpuWalk) {
-    const exact = await exactTreeOnDevice(tally.walk, settings, last?.tree);
+    const exact = await exactTreeOfPower(tally.walk, settings, last?.tree);
     if (exact) return refinedCut(tally, settings, last, pass, exact, failures);
   }
   const { residual, recertified } = await confirmTree(
@@ -197,6 +198,7 @@ function refinedCut(
       operatorApplications: tally.applications + applications,
       residual,
       recertified: enough ? recertified : 0,
+      matrixProducts: formingProducts(settings.steps),
     },
     ...(enough ? { basis: next } : {}),
     last,

@@ -8,7 +8,7 @@ import type { CutSettings, CutState } from "../cut_frame.ts";
 import { COLD_RESIDUAL, isBlurred } from "../confirm.ts";
 import { type Branch, cutsOf } from "../grow.ts";
 import type { HeldTree } from "../held_tree.ts";
-import { formingProducts } from "../power.ts";
+import { formingProducts, mayForm } from "../power.ts";
 import { needsCuts } from "../stop.ts";
 import { branchesFrom, type DeviceCut, deviceCut } from "./branches.ts";
 import { isCrowded, isWhole } from "./device_tree.ts";
@@ -38,7 +38,7 @@ export interface ExactCut {
  *   cut; M does not fit one binding; a node has no weight at all; the tree wants more than 256 leaves or
  *   24 levels; or a vector did not come out well enough.
  */
-export async function exactTreeOnDevice(
+async function exactTreeOnDevice(
   m: WebGpuWalk,
   settings: CutSettings,
   held: HeldTree | undefined,
@@ -88,26 +88,35 @@ export async function cutExactlyOnDevice(
   traceShare = 0,
 ): Promise<DeviceCut | undefined> {
   const { steps, power = "form", stop } = settings;
-  if (power === "apply" && steps > 1) return undefined;
-  const formed = steps > 1 ? await walk.power(steps) : undefined;
+  if (!mayForm(settings)) return undefined;
+  const cut = await exactTreeOfPower(walk, settings, last?.tree);
+  if (!cut) return undefined;
+  const { root, tree, residual, applications } = cut;
+  return deviceCut(tree, root, {
+    stats: {
+      solver: "operator",
+      rank: 0,
+      traceShare,
+      operatorApplications: applications,
+      residual,
+      recertified: 0,
+      power,
+      matrixProducts: formingProducts(steps),
+    },
+    stop,
+    last,
+  });
+}
+
+/** {@linkcode exactTreeOnDevice} of P^k, which is formed where k > 1. */
+export async function exactTreeOfPower(
+  walk: WebGpuWalk,
+  settings: CutSettings,
+  held: HeldTree | undefined,
+): Promise<ExactCut | undefined> {
+  const formed = settings.steps > 1 ? await walk.power(settings.steps) : undefined;
   try {
-    const cut = await exactTreeOnDevice(formed ?? walk, settings, last?.tree);
-    if (!cut) return undefined;
-    const { root, tree, residual, applications } = cut;
-    return deviceCut(tree, root, {
-      stats: {
-        solver: "operator",
-        rank: 0,
-        traceShare,
-        operatorApplications: applications,
-        residual,
-        recertified: 0,
-        power,
-        matrixProducts: formingProducts(steps),
-      },
-      stop,
-      last,
-    });
+    return await exactTreeOnDevice(formed ?? walk, settings, held);
   } finally {
     formed?.release();
   }

@@ -8,6 +8,7 @@ import { takeColumns } from "../../walk/block.ts";
 import type { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
 import type { CutSettings } from "../cut_frame.ts";
 import { COLD_RESIDUAL } from "../confirm.ts";
+import { mayForm } from "../power.ts";
 import type { ResidentBasis } from "./basis_steps.ts";
 import { fitsExactly } from "./exact_recursion.ts";
 import { type HeldBuffers, type HeldTables, releaseHeld } from "./held_buffers.ts";
@@ -84,7 +85,7 @@ export class Pass {
     { held, room }: PassStart,
   ): Pass {
     // With nothing to start from every vector is to be as good as is promised of a single picture.
-    const refines = !held && settings.steps === 1 && fitsExactly(walk);
+    const refines = !held && fitsExactly(walk) && mayForm(settings);
     const tolerance = refines ? COLD_RESIDUAL : undefined;
     return new Pass(walk, settings, randomBlock(walk, width), room, { held, sketch: true, tolerance });
   }

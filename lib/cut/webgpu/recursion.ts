@@ -11,8 +11,9 @@ import { forward } from "../../walk/tally.ts";
 import { Recorder, type Submitted } from "../../walk/webgpu/recorder.ts";
 import type { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
 import { WARM_RESIDUAL } from "../confirm.ts";
+import { formingProducts } from "../power.ts";
 import { recordGram, recordRenewal, recordSketch, type ResidentBasis } from "./basis_steps.ts";
-import { recordCertificate, recordCheck } from "./certificate.ts";
+import { recordCertificate, recordCheck, recordPlain } from "./certificate.ts";
 import { type DeviceTree, recordTreeReads, treeOf } from "./device_tree.ts";
 import {
   exactDispatchesOf,
@@ -24,7 +25,14 @@ import {
   roundWords,
 } from "./exact_recursion.ts";
 import { acquireHeld, type HeldBuffers, type HeldTables, temporaryHeld } from "./held_buffers.ts";
-import { endOf, type LevelKernel, levelKernels, refineKernel, renewalKernels } from "./kernels.ts";
+import {
+  endOf,
+  gateKernel,
+  type LevelKernel,
+  levelKernels,
+  refineKernel,
+  renewalKernels,
+} from "./kernels.ts";
 import { tilesOf, type TreeRoom, USUAL_ROOM } from "./layout.ts";
 import {
   allocate,
@@ -42,6 +50,9 @@ import { recordSecondTry } from "./second_try.ts";
 
 /** Largest rank that the eigensolver's workgroup holds: two components a thread. */
 const EIGEN_RANK = 512;
+
+/** Words that `exact_gate.wgsl` closes. */
+const GATED_WORDS = 18;
 
 const KRYLOV_STEPS = 48;
 const ROTATIONS = 4096;
@@ -84,7 +95,8 @@ export interface RecursionStart {
   readonly keep?: boolean;
   /**
    * Largest residual of a cut's certificate; where one has a larger one, or fails otherwise, exact products
-   * make the tree anew within the submission, from its vectors. Only for M itself, in one piece.
+   * make the tree anew within the submission, from its vectors; P^k is formed for that. Only for a matrix in one
+   * piece.
    */
   readonly tolerance?: number | undefined;
 }
@@ -145,8 +157,9 @@ export function submitRecursion(
     const weak = recordCheck(recorder, plan, shared, certificate, kept, tolerance);
     recorder.read(weak, 0, 4);
     // What the factor found is no history that a threshold should heed.
-    const exact = { ...settings, hysteresis: 0, cosine: false };
-    recordExactRecursion(recorder, walk, exact, kept, weak);
+    const exact = { ...settings, steps: 1, hysteresis: 0, cosine: false };
+    const m = steps === 1 ? walk : recordPowerWhere(recorder, plan, weak);
+    recordExactRecursion(recorder, m, exact, kept, weak);
   }
   const submitted = recorder.submit();
   return {
@@ -154,6 +167,19 @@ export function submitRecursion(
     tree: () => readFactorTree(submitted, plan, refinement !== undefined),
     discard: () => submitted.discard(),
   };
+}
+
+/** P^k for this submission, formed only where there are segments whose certificate fails. */
+function recordPowerWhere(recorder: Recorder, plan: LevelPlan, weak: GPUBuffer): WebGpuWalk {
+  const { walk, settings: { steps } } = plan;
+  const groups = recorder.temporary(GATED_WORDS * 4, "workgroups of the power", "indirect");
+  const open = new Uint32Array(GATED_WORDS);
+  open.set(walk.matrix.squareGroups);
+  recorder.upload(groups, open);
+  recordPlain(recorder, plan, gateKernel, { nextGroups: groups, weak });
+  const power = walk.recordPower(recorder, steps, groups);
+  for (const { buffer } of power.matrix.bands) recorder.releaseLater(buffer);
+  return power;
 }
 
 async function readFactorTree(
@@ -253,6 +279,7 @@ export function dispatchesOf(
   const levels = room.levels * level;
   const certificate = 1 + Number(kept || warm || exact > 0) + 2 * steps;
   const again = warm ? 2 + iteration + levels + certificate : 0;
-  const anew = exact > 0 ? 2 + exactDispatchesOf(exact, room, true) : 0;
+  const forming = steps === 1 ? 0 : 1 + formingProducts(steps);
+  const anew = exact > 0 ? 2 + forming + exactDispatchesOf(exact, room, true) : 0;
   return steps + loops + sketch + renewal + Number(refined) + levels + certificate + again + anew;
 }

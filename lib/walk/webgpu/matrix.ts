@@ -6,6 +6,7 @@
 import { DeviceError } from "../../errors.ts";
 import type { Gpu } from "./device.ts";
 import {
+  BLOCK_ALIGNMENT,
   convertSource,
   MATRIX_ALIGNMENT,
   multiplyNarrowSource,
@@ -147,8 +148,17 @@ export class GpuMatrix {
     }
   }
 
-  /** result = this · other; all three of one layout. */
-  recordSquare(recorder: Recorder, other: GpuMatrix, result: GpuMatrix): void {
+  /** Workgroups of {@linkcode GpuMatrix.recordSquare}. */
+  get squareGroups(): readonly [number, number, number] {
+    return [this.size / BLOCK_ALIGNMENT, this.size / MATRIX_ALIGNMENT, 1];
+  }
+
+  /**
+   * result = this · other; all three of one layout.
+   *
+   * @param groups `squareGroups` where the device decides whether it is needed; heeded where the matrix is one band.
+   */
+  recordSquare(recorder: Recorder, other: GpuMatrix, result: GpuMatrix, groups?: GPUBuffer): void {
     const types = { left: this.precision, right: this.precision, result: this.precision };
     const pipeline = this.#gpu.pipeline(multiplySource(types, false));
     for (const target of result.bands) {
@@ -165,11 +175,12 @@ export class GpuMatrix {
           Number(source.row > 0),
           { f32: 1 / this.scale },
         ]);
-        recorder.dispatch(
-          pipeline,
-          { 0: uniform, 1: left.buffer, 2: source.buffer, 3: target.buffer },
-          [this.size / 32, target.rows / 64],
-        );
+        const bindings = { 0: uniform, 1: left.buffer, 2: source.buffer, 3: target.buffer };
+        if (groups && this.bands.length === 1) recorder.dispatchIndirect(pipeline, bindings, groups, 0);
+        else {recorder.dispatch(pipeline, bindings, [
+            this.size / BLOCK_ALIGNMENT,
+            target.rows / MATRIX_ALIGNMENT,
+          ]);}
       }
     }
   }

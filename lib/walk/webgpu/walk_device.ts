@@ -283,10 +283,21 @@ export class WebGpuWalk implements Walk {
       throw new RangeError(`Cannot form a power: k must be a whole number >= 1: current value is ${k}`);
     }
     const recorder = new Recorder(this.gpu, `walk to the power ${k}`);
+    const power = this.recordPower(recorder, k);
+    await recorder.finish();
+    return power;
+  }
+
+  /**
+   * Records {@linkcode WebGpuWalk.power}; whoever asks releases it, once the submission is given.
+   *
+   * @param groups as in {@linkcode GpuMatrix.recordSquare}.
+   */
+  recordPower(recorder: Recorder, k: number, groups?: GPUBuffer): WebGpuWalk {
     const scratch: GpuMatrix[] = [];
     const times = (a: GpuMatrix, b: GpuMatrix): GpuMatrix => {
       const product = a.like(`walk to the power ${k}`);
-      a.recordSquare(recorder, b, product);
+      a.recordSquare(recorder, b, product, groups);
       scratch.push(product);
       return product;
     };
@@ -302,7 +313,6 @@ export class WebGpuWalk implements Walk {
       if (matrix === result) continue;
       for (const band of matrix.bands) recorder.releaseLater(band.buffer);
     }
-    await recorder.finish();
     return new WebGpuWalk(this.gpu, result, k * this.exponent);
   }
 
