@@ -118,7 +118,10 @@ Deno.test("a frame whose certificate fails is cut anew with a better basis withi
   const n = 18 ** 2;
   await withDevice(async (device) => {
     for (const steps of [1, 2]) {
-      const settings: CutSettings = { ...SETTINGS, steps, power: "apply", solver: "factor" };
+      // Where k > 1 so few cuts of the paper's stop fail that some walks have none.
+      const stop = steps === 1 ? SETTINGS.stop : { kind: "ncut", threshold: 0.8 } as const;
+      const bounds = { stop, maxSegments: steps === 1 ? 0 : 12 };
+      const settings: CutSettings = { ...SETTINGS, ...bounds, steps, power: "apply", solver: "factor" };
       const first = await device.fromDense(gridWalk(18, seed), n);
       const { state: { basis, tree: held } } = await cutWalk(first, settings);
       first.release();
