@@ -71,6 +71,9 @@ export interface CutStats {
   readonly ahead?: "kept" | "discarded";
   /** Whether P^k was formed or P applied k times; absent where a peer's method took the cut's place. */
   readonly power?: Power;
-  /** Products of two N×N matrices that forming took; they are not among `operatorApplications`. */
+  /**
+   * Products of two N×N matrices that forming took, also where only the exact products that a certificate called
+   * for had P^k formed; they are not among `operatorApplications`.
+   */
   readonly matrixProducts?: number;
 }

@@ -98,6 +98,7 @@ async function cutWithin(
   tally.applications += 2 * settings.steps * (2 * tree.leaves - 1);
   const refined = tree.refined && exactCutOf(tree.refined, settings, undefined);
   if (refined) return refinedCut(tally, settings, last, pass, refined, tree.weak);
+  tally.applications += Math.ceil(tree.refined?.products ?? 0);
   if (solver === "auto" && traceShare < ENOUGH_TRACE) {
     return await cutExactlyOnDevice(walk, settings, last, traceShare);
   }
@@ -170,6 +171,7 @@ async function certifiedCut(
       operatorApplications: tally.applications,
       residual,
       recertified,
+      matrixProducts: tree.refined ? formingProducts(steps) : 0,
     },
     basis: next,
     last,
@@ -185,10 +187,11 @@ function refinedCut(
   tally: Tally,
   settings: CutSettings,
   last: CutState | undefined,
-  { basis, next, traceShare }: Outcome,
+  { basis, next, traceShare, tree: { refined: tried } }: Outcome,
   { root, tree, residual, applications }: ExactCut,
   recertified: number,
 ): DeviceCut {
+  const formed = Number(tried !== undefined) + Number(tree !== tried);
   const enough = settings.solver === "factor" || traceShare >= ENOUGH_TRACE;
   return deviceCut(tree, root, {
     stats: {
@@ -198,7 +201,7 @@ function refinedCut(
       operatorApplications: tally.applications + applications,
       residual,
       recertified: enough ? recertified : 0,
-      matrixProducts: formingProducts(settings.steps),
+      matrixProducts: formed * formingProducts(settings.steps),
     },
     ...(enough ? { basis: next } : {}),
     last,
