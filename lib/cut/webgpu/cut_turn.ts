@@ -30,6 +30,8 @@ export class CutTurn implements PassChain {
   #running: Pass | undefined;
   /** P^k where its pass is over that, and nobody has asked for it. */
   #formed: WebGpuWalk | undefined;
+  /** Leaves of the tree that the frame started from. */
+  #leaves = 0;
   #verdict: "kept" | "discarded" | undefined;
   readonly #started = Promise.withResolvers<void>();
 
@@ -45,7 +47,7 @@ export class CutTurn implements PassChain {
     const turn = new CutTurn(walk, settings);
     const last = before && before.#running;
     if (!last || !(walk instanceof WebGpuWalk) || needsExact(settings)) return turn;
-    const power = powerAhead(settings, walk.n, last);
+    const power = powerAhead(settings, walk.n, { rank: last.rank, leaves: before.#leaves });
     if (!power) return turn;
     if (power === "form") turn.#formed = await walk.power(settings.steps);
     turn.#ahead = last.next(turn.#formed ?? walk, turn.#formed ? { ...settings, steps: 1 } : settings);
@@ -55,7 +57,8 @@ export class CutTurn implements PassChain {
 
   /** Cuts the frame; `last` is the state that the frame before it left. */
   async cut(last: CutState | undefined): Promise<CutResult> {
-    // A cold frame leaves nothing that a pass can follow: it is read back several times.
+    if (last) this.#leaves = last.tree.nodes[0]!.leaves.length;
+    // A cold frame leaves nothing that a pass can follow: the host makes the next basis of its sketch.
     if (!last?.basis) this.#started.resolve();
     try {
       const result = await cutWalk(this.walk, this.settings, last, this);
@@ -112,12 +115,19 @@ export class CutTurn implements PassChain {
   }
 }
 
-/** Whether P^k is formed or P applied; nothing where that depends on how many leaves the last frame has. */
-function powerAhead({ steps, power }: CutSettings, n: number, { rank, room }: Pass): Power | undefined {
+/**
+ * Whether P^k is formed or P applied; nothing where that depends on how many more or fewer leaves the last frame
+ * has than `leaves`, those of the one before it.
+ */
+function powerAhead(
+  { steps, power }: CutSettings,
+  n: number,
+  { rank, leaves }: { readonly rank: number; readonly leaves: number },
+): Power | undefined {
   if (steps === 1) return "apply";
   if (power) return power;
-  const [fewest, most] = [1, room.leaves].map((leaves) =>
-    cheaperPower(n, steps, expectedVectors(n, { rank, leaves }))
+  const [fewest, most] = [leaves / 2, leaves * 2].map((some) =>
+    cheaperPower(n, steps, expectedVectors(n, { rank, leaves: some }))
   );
   return fewest === most ? fewest : undefined;
 }

@@ -29,8 +29,6 @@ export interface HeldBuffers {
   /** `[count, 8]`, as {@linkcode HeldTables.nodes}; what is no node shares nothing with a segment. */
   readonly nodes: GPUBuffer;
   readonly count: number;
-  /** What the tree may take. */
-  readonly room: TreeRoom;
   readonly labels: GPUBuffer;
   readonly values: GPUBuffer;
 }
@@ -84,15 +82,14 @@ export function temporaryHeld(recorder: Recorder, n: number, room: TreeRoom): He
 function heldIn(
   buffer: (words: number, label: string) => GPUBuffer,
   n: number,
-  room: TreeRoom,
+  { leaves, levels }: TreeRoom,
 ): HeldBuffers {
-  const count = 2 * room.leaves;
+  const count = 2 * leaves;
   return {
     nodes: buffer(count * HELD_WORDS, "nodes"),
     count,
-    room,
     labels: buffer(n, "labels"),
-    values: buffer(room.levels * n, "vectors"),
+    values: buffer(levels * n, "vectors"),
   };
 }
 

@@ -56,7 +56,7 @@ export class Pass {
     readonly walk: WebGpuWalk,
     private readonly settings: CutSettings,
     private readonly onDevice: ResidentBasis,
-    readonly room: TreeRoom,
+    private readonly room: TreeRoom,
     start: RecursionStart & { readonly renew?: boolean },
   ) {
     const { renew = false } = start;
