@@ -1,14 +1,15 @@
 import { assert, assertAlmostEquals, assertEquals, assertLessOrEqual } from "@std/assert";
 import { judge } from "../lib/cut/certify.ts";
 import { failuresOf } from "../lib/cut/confirm.ts";
-import type { CutSettings } from "../lib/cut/cut_frame.ts";
-import { PROBES } from "../lib/cut/factor.ts";
+import type { CutResult, CutSettings } from "../lib/cut/cut_frame.ts";
+import { PROBES, sketchFactor } from "../lib/cut/factor.ts";
 import { FactorSolver } from "../lib/cut/factor_solver.ts";
 import { cutWalk } from "../lib/cut/cut_walk.ts";
 import { cutsOf, grow, labelNodes } from "../lib/cut/grow.ts";
 import type { HeldTree } from "../lib/cut/held_tree.ts";
 import { branchesFrom, vectorImages } from "../lib/cut/webgpu/branches.ts";
-import { loopsOf } from "../lib/cut/webgpu/cut_on_device.ts";
+import { formingProducts } from "../lib/cut/power.ts";
+import { cutOnDevice, loopsOf } from "../lib/cut/webgpu/cut_on_device.ts";
 import { exactCutOf } from "../lib/cut/webgpu/exact_on_device.ts";
 import { heldTables } from "../lib/cut/webgpu/held_buffers.ts";
 import { roomFor, USUAL_ROOM } from "../lib/cut/webgpu/layout.ts";
@@ -19,6 +20,7 @@ import { randomBlock } from "../lib/cut/webgpu/resident_basis.ts";
 import { isRefined, MOST_REFINEMENTS, REFINED_RESIDUAL } from "../lib/cut/refined_solver.ts";
 import { adjustedRand } from "../lib/eval/metrics.ts";
 import { takeColumns } from "../lib/walk/block.ts";
+import { Tally } from "../lib/walk/tally.ts";
 import { BLOCK_ALIGNMENT, roundUp } from "../lib/walk/webgpu/kernels.ts";
 import type { WebGpuWalk } from "../lib/walk/webgpu/walk_device.ts";
 import { gridWalk, newSeed, withDevice } from "./device_matrices.ts";
@@ -110,6 +112,40 @@ Deno.test("a cold frame at k > 1 whose certificate fails is cut by products with
         assertLessOrEqual(denseResidual(own, nodes.length, vector), 1e-4, message);
       }
     }
+  });
+});
+
+Deno.test("where the host makes the first basis, what fails at k > 1 is cut by products with P^k, by one readback more", async () => {
+  const seed = newSeed();
+  const n = 14 ** 2;
+  const matrix = gridWalk(14, seed);
+  await withDevice(async (device) => {
+    const walk = await device.fromDense(matrix, n);
+    const readbacks = async (body: () => Promise<unknown>) => {
+      const before = device.counters.readbacks;
+      await body();
+      return device.counters.readbacks - before;
+    };
+    const bounds = { stop: { kind: "ncut", threshold: 0.8 }, maxSegments: 12 } as const;
+    for (const steps of [2, 3]) {
+      const message = `k ${steps}, seed ${seed}`;
+      let found: CutResult | undefined;
+      const settings: CutSettings = { ...SETTINGS, ...bounds, steps, solver: "factor" };
+      const all = await readbacks(async () => found = await cutOnDevice(walk, settings));
+      const sketch = await readbacks(() => sketchFactor(new Tally(walk), steps));
+      assertEquals(all, sketch + 2, message);
+      const { recertified, matrixProducts, residual } = found!.segmentation.stats;
+      assert(recertified > 0, message);
+      assertEquals(matrixProducts, formingProducts(steps), message);
+      assertLessOrEqual(residual, 1e-4, message);
+      // Asked to apply P and not to form its power, the host improves the vectors.
+      const applied = await readbacks(async () =>
+        found = await cutOnDevice(walk, { ...settings, power: "apply" })
+      );
+      assert(applied > all, message);
+      assertEquals(found!.segmentation.stats.matrixProducts, 0, message);
+    }
+    walk.release();
   });
 });
 
