@@ -176,11 +176,9 @@ export class GpuMatrix {
           { f32: 1 / this.scale },
         ]);
         const bindings = { 0: uniform, 1: left.buffer, 2: source.buffer, 3: target.buffer };
+        const shape = [this.size / BLOCK_ALIGNMENT, target.rows / MATRIX_ALIGNMENT] as const;
         if (groups && this.bands.length === 1) recorder.dispatchIndirect(pipeline, bindings, groups, 0);
-        else {recorder.dispatch(pipeline, bindings, [
-            this.size / BLOCK_ALIGNMENT,
-            target.rows / MATRIX_ALIGNMENT,
-          ]);}
+        else recorder.dispatch(pipeline, bindings, shape);
       }
     }
   }
