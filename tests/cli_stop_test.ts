@@ -1,8 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { V8_FLAGS } from "../lib/setup/permissions.ts";
 import { folder, frameCount } from "./cli_folder.ts";
 import { names } from "./io_media.ts";
-import { byTwo, commandOf, PERMISSIONS, quoted, resident, ROOT, walkcut } from "./program.ts";
+import { byTwo, commandOf, quoted, resident, walkcut } from "./program.ts";
 
 const decoder = new TextDecoder();
 const PROGRAM = commandOf([]).map(quoted).join(" ");
@@ -108,13 +107,19 @@ Deno.test({
   ignore: Deno.build.os !== "linux",
   fn: async () => {
     const [width, height, frames] = [160, 90, 10_000];
-    const child = new Deno.Command(Deno.execPath(), {
-      args: [
-        // As the task and the launcher start it.
-        ...["run", "-q", "--no-check", V8_FLAGS],
-        ...[...PERMISSIONS, `${ROOT}main.ts`, "-", "--null-model", "-q"],
-        ...["--input-format", "rgb24", "--size", `${width}x${height}`, "-o", "-", "--output-format", "rgb24"],
-      ],
+    const raw = [
+      "--input-format",
+      "rgb24",
+      "--size",
+      `${width}x${height}`,
+      "-o",
+      "-",
+      "--output-format",
+      "rgb24",
+    ];
+    const [path, ...args] = commandOf(["-", "--null-model", "-q", ...raw]);
+    const child = new Deno.Command(path!, {
+      args,
       stdin: "piped",
       stdout: "piped",
     }).spawn();

@@ -4,13 +4,14 @@
  * @module
  */
 import { assert } from "@std/assert";
+import { V8_FLAGS } from "../lib/setup/permissions.ts";
 import { processesWith } from "./io_media.ts";
 
 /** Folder of this checkout. */
 export const ROOT = new URL("../", import.meta.url).pathname;
 
 /** What Deno may do in the program of a test. */
-export const PERMISSIONS = ["--allow-read", "--allow-write", "--allow-env", "--allow-run"] as const;
+const PERMISSIONS = ["--allow-read", "--allow-write", "--allow-env", "--allow-run"] as const;
 
 /** How a run ended. */
 export interface Outcome {
@@ -31,9 +32,10 @@ export interface ProgramOptions {
   readonly env?: Record<string, string>;
 }
 
-/** The words that start the program. */
+/** The words that start the program, as the task and the launcher do: their settings bound what garbage takes. */
 export function commandOf(args: readonly string[], root = ROOT): string[] {
-  return [Deno.execPath(), "run", "-q", "--no-check", ...PERMISSIONS, `${root}main.ts`, ...args];
+  const words = ["run", "-q", "--no-check", V8_FLAGS, ...PERMISSIONS, `${root}main.ts`];
+  return [Deno.execPath(), ...words, ...args];
 }
 
 /** A word as a shell takes it. */
