@@ -25,7 +25,7 @@ fn total(value: vec2f, thread: u32) -> vec2f {
   workgroupBarrier();
   parts[thread] = value;
   workgroupBarrier();
-  for (var half = 128u; half > 0u; half /= 2u) {
+  for (var half = rolled(128u); half > 0u; half /= 2u) {
     if (thread < half) {
       parts[thread] += parts[thread + half];
     }

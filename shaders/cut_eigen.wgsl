@@ -50,14 +50,14 @@ fn total(value: vec2f, thread: u32) -> vec2f {
   workgroupBarrier();
   if (thread < 16u) {
     var sum = vec2f();
-    for (var i = 0u; i < 16u; i++) {
+    for (var i = 0u; i < rolled(16u); i++) {
       sum += parts[i * 16u + thread];
     }
     folded[thread] = sum;
   }
   workgroupBarrier();
   var sum = vec2f();
-  for (var i = 0u; i < 16u; i++) {
+  for (var i = 0u; i < rolled(16u); i++) {
     sum += folded[i];
   }
   return sum;

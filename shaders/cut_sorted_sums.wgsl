@@ -1,6 +1,6 @@
 // Per tile of the sorted nodes Σ F_i: where the sweep of each tile starts.
 //
-// Bindings: 1 F or M, see `cut_rows_factor.wgsl` and `cut_rows_walk.wgsl`; 4 tiles; 14 sorted [2, n];
+// Bindings: 1 F or M, see `cut_rows_factor.wgsl` and the like; 4 tiles; 14 sorted [2, n];
 // 15 sums [2, tiles, stride].
 // Workgroup: 128 threads, a column each. Dispatch: (tiles, candidates).
 // Cost: one read of F a candidate.

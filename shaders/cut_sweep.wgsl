@@ -1,10 +1,11 @@
 // The exact sweep over all thresholds, or over those of a number of evenly spaced ones.
 // With C the running sum of the sorted rows of F_S and s = Σ_S F:  cut = ⟨C, s − C⟩,
 // assoc(L, S) = ⟨C, s⟩, assoc(R, S) = ⟨s − C, s⟩: no difference of sums, which a small R would drown in,
-// NCut = cut/assoc(L, S) + cut/assoc(R, S) (paper, equation 2).
+// NCut = cut/assoc(L, S) + cut/assoc(R, S) (paper, equation 2). Where a matrix is cut itself C and s are weighed
+// in the columns of S alone: cut = Σ_{c in R} C_c, assoc(L, S) = Σ_{c in L} s_c, assoc(R, S) = Σ_{c in R} s_c.
 // N thresholds lie at low + (high − low)·t/(N + 1), t = 1 … N, between the segment's ends.
 //
-// Bindings: 1 F or M, see `cut_rows_factor.wgsl` and `cut_rows_walk.wgsl`; 3 segments; 4 tiles; 13 values;
+// Bindings: 1 F or M, see `cut_rows_factor.wgsl` and the like; 3 segments; 4 tiles; 13 values;
 // 14 sorted; 15 sums of the sorted tiles; 16 cuts [2, tiles]: each tile's smallest NCut, the first of equals.
 // Workgroup: 256 threads, four a threshold, in steps of 32 columns.
 // Dispatch: (tiles, candidates). Cost: one read of F a candidate.
@@ -77,9 +78,7 @@ fn main(
     }
     workgroupBarrier();
     for (var c = thread % 4u; c < 32u; c += 4u) {
-      let part = running[row * PITCH + c];
-      let rest = whole[c] - part;
-      weights += vec3f(part * rest, part * whole[c], rest * whole[c]);
+      weights += weighed(running[row * PITCH + c], whole[c], column0 + c, tile.begin + row + 1u, segment);
     }
     workgroupBarrier();
   }

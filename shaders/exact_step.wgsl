@@ -7,6 +7,7 @@
 // by ‖Bx − θx‖ ≤ β·|last weight|; then it is multiplied itself, for its own θ and residual. Where a start is
 // refined whose place among its neighbours is known, the residual alone decides, and no product is spent on that.
 //
+// Put behind `exact_krylov.wgsl`.
 // Bindings: 2 order; 3 segments; 10 Krylov bases [STEPS + 1, n]; 12 pairs; 13 values by node;
 // 17 state; 36 A_ii; 39 iterates; 40 progress; 41 gates.
 // Workgroup: 256 threads, one segment. Dispatch: segments.
@@ -46,105 +47,18 @@ const SPICE = 0.1;
 var<workgroup> entry: u32;
 // θ and ‖Bx − θx‖ of the vector found.
 var<workgroup> found: vec2f;
-// ‖D^1/2·1‖² = 1ᵀA1 of the segment.
-var<workgroup> whole: f32;
-var<workgroup> parts: array<vec4f, 256>;
-var<workgroup> few: array<vec4f, 16>;
-// Of the known vector, then of the Krylov vectors.
-var<workgroup> coefficients: array<f32, 52>;
 var<workgroup> alpha: array<f32, 48>;
 var<workgroup> beta: array<f32, 48>;
-var<workgroup> weights: array<f32, 48>;
 var<workgroup> above: atomic<u32>;
 var<workgroup> section: vec2f;
 // Elimination of T − θ: its rows, multipliers and exchanges.
 var<workgroup> eliminated: array<vec4f, 48>;
 var<workgroup> exchanged: array<u32, 48>;
 
-// Sums over the workgroup. Few barriers and few uses keep this shader quick to compile.
-fn total(value: vec4f, thread: u32) -> vec4f {
-  parts[thread] = value;
-  workgroupBarrier();
-  if (thread < 16u) {
-    var sum = vec4f();
-    for (var i = 0u; i < 16u; i++) {
-      sum += parts[i * 16u + thread];
-    }
-    few[thread] = sum;
-  }
-  workgroupBarrier();
-  var sum = vec4f();
-  for (var i = 0u; i < 16u; i++) {
-    sum += few[i];
-  }
-  return sum;
-}
+// Of D^1/2·1, whose square is 1ᵀA1 of the segment.
+fn known(position: u32) -> f32 { return iterates[ROOTS * level.n + position]; }
 
-// Direction v − 1 at a position; 0 is the known vector.
-fn direction(v: u32, position: u32) -> f32 {
-  if (v == 0u) { return iterates[ROOTS * level.n + position]; }
-  return krylov[(v - 1u) * level.n + position];
-}
-
-// Takes the parts along the known vector and `count` directions from the one behind them, twice;
-// adds up the part along the last of them. Returns its length.
-fn orthogonalise(segment: Segment, count: u32, thread: u32) -> f32 {
-  let slot = count * level.n;
-  var along = 0.0;
-  var size = 0.0;
-  for (var round = 0u; round < 3u; round++) {
-    // The third round is for the length alone.
-    let last = round == 2u;
-    let most = select(count, 0u, last);
-    for (var v = 0u; v <= most; v += 4u) {
-      var inner = vec4f();
-      for (var i = thread; i < segment.size; i += 256u) {
-        let position = segment.begin + i;
-        let w = krylov[slot + position];
-        if (last) {
-          inner.x += w * w;
-          continue;
-        }
-        for (var c = 0u; c < 4u; c++) {
-          if (v + c <= count) { inner[c] += w * direction(v + c, position); }
-        }
-      }
-      let sum = total(inner, thread);
-      size = sqrt(sum.x);
-      if (thread < 4u && v + thread <= most) {
-        coefficients[v + thread] = sum[thread] / select(1.0, whole, v + thread == 0u);
-      }
-    }
-    if (last) { break; }
-    workgroupBarrier();
-    along += coefficients[count];
-    for (var i = thread; i < segment.size; i += 256u) {
-      let position = segment.begin + i;
-      var w = krylov[slot + position];
-      for (var v = 0u; v <= count; v++) {
-        w -= coefficients[v] * direction(v, position);
-      }
-      krylov[slot + position] = w;
-    }
-    workgroupBarrier();
-  }
-  if (thread == 0u && count > 0u) {
-    alpha[count - 1u] = along;
-    beta[count - 1u] = size;
-  }
-  workgroupBarrier();
-  return size;
-}
-
-// The vector in a slot, scaled, becomes what is multiplied next.
-fn give(segment: Segment, slot: u32, scale: f32, thread: u32) {
-  for (var i = thread; i < segment.size; i += 256u) {
-    let position = segment.begin + i;
-    let w = scale * krylov[slot * level.n + position];
-    krylov[slot * level.n + position] = w;
-    iterates[GIVEN * level.n + position] = w / iterates[ROOTS * level.n + position];
-  }
-}
+fn to_be_given(w: f32, position: u32) -> f32 { return w / known(position); }
 
 // The eigenvalue of the tridiagonal matrix of `count` rows that has `place` − 1 above it.
 fn eigenvalue(count: u32, place: u32, thread: u32) -> f32 {
@@ -223,17 +137,6 @@ fn tridiagonal_vector(count: u32, theta: f32) {
       square += sum * sum;
     }
     for (var i = 0u; i < count; i++) { weights[i] *= inverseSqrt(square); }
-  }
-}
-
-// One segment less is open; the last one closes the level's products.
-fn close(s: u32, size: u32, thread: u32) {
-  if (thread != 0u) { return; }
-  progress[s].done = 1u;
-  atomicAdd(&gates.multiplied, progress[s].products * size);
-  if (atomicSub(&gates.open, 1u) == 1u) {
-    gates.columns = array<u32, 3>(0u, 0u, 0u);
-    gates.rows = array<u32, 3>(0u, 0u, 0u);
   }
 }
 
@@ -404,6 +307,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     take(s, segment, phase, thread);
   }
   let size = orthogonalise(segment, phase, thread);
+  if (thread == 0u && phase > 0u) {
+    alpha[phase - 1u] = along[phase];
+    beta[phase - 1u] = size;
+  }
+  workgroupBarrier();
   var scale = select(0.0, 1.0 / size, size > 0.0);
   if (phase > 0u) {
     if (is_found(s, segment, phase, size, thread)) {

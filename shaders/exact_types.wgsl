@@ -39,3 +39,8 @@ const GIVEN = 0u;
 const IMAGE = 1u;
 const ROOTS = 2u;
 
+// Rows of `flow` [3, n], by position: the share d of each row of M that stays inside its segment, w, and Mᵀw.
+const STAY = 0u;
+const WEIGHT = 1u;
+const CAME = 2u;
+

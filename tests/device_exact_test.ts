@@ -1,8 +1,18 @@
 import { assert, assertAlmostEquals, assertEquals, assertLessOrEqual } from "@std/assert";
-import { cutFrame, type CutSettings, type CutState, walkScores } from "../lib/cut/cut_frame.ts";
+import { DenseAdjacency } from "../lib/cut/adjacency.ts";
+import {
+  cutFrame,
+  cutGraph,
+  type CutSettings,
+  type CutState,
+  type GraphCut,
+  walkScores,
+} from "../lib/cut/cut_frame.ts";
 import { cutWalk } from "../lib/cut/cut_walk.ts";
+import { OperatorSolver } from "../lib/cut/operator.ts";
+import type { Segmentation } from "../lib/cut/segmentation.ts";
 import { HYSTERESIS } from "../lib/cut/stop.ts";
-import { cutExactlyOnDevice } from "../lib/cut/webgpu/exact_on_device.ts";
+import { cutExactlyOnDevice, cutGivenOnDevice } from "../lib/cut/webgpu/exact_on_device.ts";
 import { exactDispatchesOf } from "../lib/cut/webgpu/exact_recursion.ts";
 import { LARGE_ROOM, USUAL_ROOM } from "../lib/cut/webgpu/layout.ts";
 import { adjustedRand } from "../lib/eval/metrics.ts";
@@ -11,11 +21,13 @@ import { blockWalk, disturbed, gridWalk, newSeed, withDevice } from "./device_ma
 import {
   denseAdjacency,
   denseFiedler,
+  denseFlow,
   denseNcut,
   densePower,
   denseResidual,
   denseSweep,
   denseTotal,
+  rowSums,
   submatrix,
 } from "./reference/dense.ts";
 import { randomWalkMatrix } from "./reference/graphs.ts";
@@ -37,6 +49,8 @@ Deno.test("cutExactlyOnDevice() makes the tree that exact products make on the h
       [333, 9, { steps: 3, adjacency: "cosine", stop: { kind: "ncut", threshold: 0.4 } }],
       [420, 16, { thresholds: 20, minPart: 3 }],
       [420, 16, { maxSegments: 5 }],
+      [420, 16, { adjacency: "walk" }],
+      [333, 9, { adjacency: "walk", steps: 2, thresholds: 30, minPart: 2 }],
     ];
     for (const [n, groups, own] of cases) {
       const settings = { ...SETTINGS, ...own };
@@ -54,9 +68,10 @@ Deno.test("cutExactlyOnDevice() makes the tree that exact products make on the h
         const forming = steps === 1 ? 0 : found.segmentation.stats.matrixProducts!;
         assertEquals(after.readbacks - before.readbacks, 1, message);
         assertEquals(after.submissions - before.submissions, 1 + Math.min(1, forming), message);
-        const room = settings.stop.kind === "ncut" ? LARGE_ROOM : USUAL_ROOM;
+        const { adjacency = "dot", stop } = settings;
+        const room = stop.kind === "ncut" || adjacency === "walk" ? LARGE_ROOM : USUAL_ROOM;
         const taken = { ...room, leaves: maxSegments || room.leaves };
-        const dispatches = exactDispatchesOf(n, taken, frame > 0);
+        const dispatches = exactDispatchesOf(n, taken, frame > 0, adjacency);
         assertEquals(after.dispatches - before.dispatches, dispatches + forming, message);
         onHost = await cutFrame(walk, settings, onHost?.state);
         walk.release();
@@ -101,13 +116,8 @@ Deno.test("cutExactlyOnDevice() finds each segment's cut as dense float64 does, 
       // Cuts of next to no weight are the host's.
       if (!found) continue;
       held++;
-      const { tree, leaves, labels } = found.segmentation;
-      const below = (at: number): number[] => tree[at]!.children?.flatMap(below) ?? [leaves.indexOf(at)];
-      for (const { id, children, ncut, lambda2, residual } of tree) {
-        if (!children) continue;
+      for (const { id, node: { ncut, lambda2, residual }, nodes, parts } of cutsIn(found)) {
         const message = `seed ${seed}, round ${round}, n ${n}, k ${steps}, ${adjacency}, node ${id}`;
-        const inside = new Set(below(id));
-        const nodes = Uint32Array.from([...labels.keys()].filter((i) => inside.has(labels[i]!)));
         const own = submatrix(a, n, nodes);
         const m = nodes.length;
         const { theta, y } = denseFiedler(own, m);
@@ -118,9 +128,7 @@ Deno.test("cutExactlyOnDevice() finds each segment's cut as dense float64 does, 
         assertAlmostEquals(residual, error, 2e-5, `${message}: residual`);
         const best = denseSweep(own, m, y).ncut;
         assertLessOrEqual(ncut, 1.001 * best + 5e-6, message);
-        const left = new Set(below(children[0]));
-        const part = new Set([...nodes.keys()].filter((i) => left.has(labels[nodes[i]!]!)));
-        assertAlmostEquals(ncut, denseNcut(own, m, part), 1e-5, `${message}: NCut of its parts`);
+        assertAlmostEquals(ncut, denseNcut(own, m, parts), 1e-5, `${message}: NCut of its parts`);
       }
       const { threshold } = (await recut(device, matrix, n, { ...settings, stop: { kind: "manc-ncut" } }))!;
       assertAlmostEquals(threshold, denseTotal(a, n) / (n - 1), 2e-5 * denseTotal(a, n) / n, `seed ${seed}`);
@@ -142,6 +150,119 @@ async function recut(
   return found?.segmentation.tree[0];
 }
 
+Deno.test("cutExactlyOnDevice() finds each segment's cut by the random walk as dense float64 does", async () => {
+  const seed = newSeed();
+  let held = 0;
+  await withDevice(async (device) => {
+    for (let round = 0; round < 12; round++) {
+      const n = 40 + (seed + 31 * round) % 90;
+      const steps = 1 + round % 3;
+      const matrix = round % 3 ? blockWalk(n, 6, seed + round) : randomWalkMatrix(n, seed + round, "points");
+      const m = densePower(Float64Array.from(matrix), n, steps);
+      const walk = await device.fromDense(matrix, n);
+      const settings = { ...SETTINGS, steps, adjacency: "walk" } as const;
+      const found = await cutExactlyOnDevice(walk, settings, undefined);
+      walk.release();
+      // Cuts of next to no weight are the host's, and complex vectors.
+      if (!found) continue;
+      held++;
+      for (const { id, nodes, parts, node } of cutsIn(found)) {
+        const message = `seed ${seed}, round ${round}, n ${n}, k ${steps}, node ${id}`;
+        const inner = submatrix(m, n, nodes);
+        const { flow, second, value } = denseFlow(inner, nodes.length);
+        assertAlmostEquals(1 - node.lambda2, value, 1e-5, message);
+        const degrees = rowSums(inner, nodes.length);
+        const x = Float64Array.from(nodes, (i) => found.state.tree.nodes[id]!.vector[i]!);
+        assertLessOrEqual(walkResidual(inner, degrees, x), 1e-4, message);
+        const best = denseSweep(flow, nodes.length, second).ncut;
+        assertLessOrEqual(node.ncut, 1.001 * best + 5e-6, message);
+        assertAlmostEquals(node.ncut, denseNcut(flow, nodes.length, parts), 2e-5, `${message}: NCut`);
+        const threshold = denseTotal(flow, nodes.length) / (nodes.length - 1);
+        assertAlmostEquals(node.threshold, threshold, 1e-4 * threshold, `${message}: T`);
+      }
+    }
+  });
+  assert(held >= 8, `seed ${seed}: ${held} of 12`);
+});
+
+/** ‖P̃v − θv‖/(θ‖v‖) with the θ that makes it least, v without its part along the known vector 1. */
+function walkResidual(inner: Float64Array, degrees: Float64Array, x: Float64Array): number {
+  const m = x.length;
+  const image = rowSums(inner.map((v, at) => v * x[at % m]!), m).map((v, i) => v / degrees[i]!);
+  const sum = (of: (i: number) => number) => x.reduce((all, _, i) => all + of(i), 0);
+  const theta = sum((i) => image[i]! * x[i]!) / sum((i) => x[i]! ** 2);
+  return Math.sqrt(sum((i) => (image[i]! - theta * x[i]!) ** 2) / sum((i) => x[i]! ** 2)) / theta;
+}
+
+/** The segments that were cut: their nodes, and the places of the left part's among them. */
+function cutsIn(
+  { segmentation: { tree, leaves, labels } }: { segmentation: Omit<Segmentation, "scores"> },
+) {
+  const below = (at: number): number[] => tree[at]!.children?.flatMap(below) ?? [leaves.indexOf(at)];
+  return tree.flatMap((node) => {
+    if (!node.children) return [];
+    const [inside, left] = [new Set(below(node.id)), new Set(below(node.children[0]))];
+    const nodes = Uint32Array.from([...labels.keys()].filter((i) => inside.has(labels[i]!)));
+    const parts = new Set([...nodes.keys()].filter((i) => left.has(labels[nodes[i]!]!)));
+    return [{ id: node.id, node, nodes, parts }];
+  });
+}
+
+Deno.test("cutGivenOnDevice() cuts an adjacency as exact products on the host and dense float64 do, with one readback", async () => {
+  const seed = newSeed();
+  let held = 0;
+  for (const precision of ["f32", "f16"] as const) {
+    await withDevice(async (device) => {
+      for (let round = 0; round < 6; round++) {
+        const n = 60 + (seed + 41 * round) % 120;
+        const scale = [1, 1e-6, 3e4][round % 3]!;
+        const walk = blockWalk(n, 3 + round, seed + round);
+        const a = Float32Array.from(walk, (v, at) => {
+          const [i, j] = [Math.floor(at / n), at % n];
+          return scale * (v + walk[j * n + i]!);
+        });
+        // The stop of the paper depends on the scale of the weights.
+        const settings: CutSettings = { ...SETTINGS, stop: { kind: "ncut", threshold: 0.5 } };
+        const dense = new DenseAdjacency(a, n);
+        const graph = {
+          n,
+          solver: new OperatorSolver(dense),
+          weights: (nodes: Uint32Array) => dense.weights(nodes),
+        };
+        let last: GraphCut | undefined;
+        let onHost: GraphCut | undefined;
+        for (let frame = 0; frame < 2; frame++) {
+          const message = `seed ${seed}, ${precision}, round ${round}, n ${n}, frame ${frame}`;
+          const given = await device.fromDense(a.slice(), n);
+          const before = { ...device.counters };
+          const found = await cutGivenOnDevice(given, settings, last?.state);
+          const after = { ...device.counters };
+          given.release();
+          if (!found) break;
+          held++;
+          assertEquals(after.readbacks - before.readbacks, 1, message);
+          const dispatches = exactDispatchesOf(n, LARGE_ROOM, frame > 0, "given");
+          assertEquals(after.dispatches - before.dispatches, dispatches, message);
+          onHost = await cutGraph(graph, settings, onHost?.state);
+          assertEquals(adjustedRand(found.graph.labels, onHost.graph.labels), 1, message);
+          assertLessOrEqual(found.graph.stats.residual, 1e-4, message);
+          if (precision === "f32") {
+            for (const { id, node, nodes, parts } of cutsIn({ segmentation: found.graph })) {
+              const own = submatrix(Float64Array.from(a), n, nodes);
+              const ncut = denseNcut(own, nodes.length, parts);
+              assertAlmostEquals(node.ncut, ncut, 1e-5, `${message}, node ${id}`);
+              const best = denseSweep(own, nodes.length, denseFiedler(own, nodes.length).y).ncut;
+              assertLessOrEqual(node.ncut, 1.001 * best + 5e-6, `${message}, node ${id}`);
+            }
+          }
+          last = found;
+        }
+      }
+    }, { precision });
+  }
+  assert(held >= 16, `seed ${seed}: ${held} of 24`);
+});
+
 Deno.test("cutExactlyOnDevice() cuts a walk that is stored as f16", async () => {
   const seed = newSeed();
   const n = 260;
@@ -149,14 +270,18 @@ Deno.test("cutExactlyOnDevice() cuts a walk that is stored as f16", async () => 
   const trees: Uint16Array[] = [];
   for (const precision of ["f32", "f16"] as const) {
     await withDevice(async (device) => {
-      const walk = await device.fromDense(matrix.slice(), n);
-      const found = await cutExactlyOnDevice(walk, { ...SETTINGS, steps: 2 }, undefined);
-      walk.release();
-      assert(found, `seed ${seed}, ${precision}`);
-      trees.push(found.segmentation.labels);
+      for (const adjacency of ["dot", "walk"] as const) {
+        const walk = await device.fromDense(matrix.slice(), n);
+        const found = await cutExactlyOnDevice(walk, { ...SETTINGS, steps: 2, adjacency }, undefined);
+        walk.release();
+        assert(found, `seed ${seed}, ${precision}, ${adjacency}`);
+        trees.push(found.segmentation.labels);
+      }
     }, { precision });
   }
-  assertLessOrEqual(0.99, adjustedRand(trees[0]!, trees[1]!), `seed ${seed}`);
+  for (const kind of [0, 1]) {
+    assertLessOrEqual(0.99, adjustedRand(trees[kind]!, trees[kind + 2]!), `seed ${seed}`);
+  }
 });
 
 Deno.test("cutExactlyOnDevice() lets history move the threshold, and keeps the sides of a cut", async () => {
@@ -193,7 +318,8 @@ Deno.test("cutWalk() leaves to the host what exact products on the device cannot
   const cases: readonly [name: string, matrix: Float32Array<ArrayBuffer>, own: Partial<CutSettings>][] = [
     ["more leaves than it holds", unit, { stop: { kind: "ncut", threshold: 2 } }],
     ["a node without weight", hollow, {}],
-    ["the random walk's vector", matrix, { adjacency: "walk" }],
+    ["a node that the random walk never leaves", hollow, { adjacency: "walk" }],
+    ["a random walk by powers that are applied", matrix, { adjacency: "walk", steps: 2, power: "apply" }],
     ["a minimum cut", matrix, { stop: { kind: "manc-mincut=bipartition" } }],
     ["a power that is applied", matrix, { steps: 2, power: "apply" }],
   ];
@@ -240,9 +366,9 @@ Deno.test("what the host cuts by exact products it cuts from one readback of M, 
   const seed = newSeed();
   const n = 150;
   const kinds: readonly Partial<CutSettings>[] = [
-    { adjacency: "walk" },
-    { adjacency: "walk", steps: 2 },
     { stop: { kind: "manc-mincut" } },
+    { adjacency: "cosine", stop: { kind: "manc-mincut" } },
+    { adjacency: "walk", steps: 2, stop: { kind: "manc-mincut" } },
   ];
   await withDevice(async (device) => {
     for (const kind of kinds) {

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { openGpu, type PipelineSource } from "../lib/walk/webgpu/device.ts";
 import { pamrSources } from "../lib/cut/webgpu/pamr.ts";
-import { cutSources } from "../lib/cut/webgpu/kernels.ts";
+import { cutSources } from "../lib/cut/webgpu/sources.ts";
 import { walkSources } from "../lib/walk/webgpu/kernels.ts";
 
 Deno.test("every shader compiles without a complaint, in f32 and f16", async () => {

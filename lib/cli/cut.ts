@@ -8,6 +8,7 @@ import { cutGraph, type CutSettings, type CutState } from "../cut/cut_frame.ts";
 import { cutWalk } from "../cut/cut_walk.ts";
 import type { HeldNode, HeldTree } from "../cut/held_tree.ts";
 import { OperatorSolver } from "../cut/operator.ts";
+import { cutGivenOnDevice } from "../cut/webgpu/exact_on_device.ts";
 import type { Segmentation } from "../cut/segmentation.ts";
 import { ExitCode, UsageError } from "../errors.ts";
 import { readSquareNpy } from "../npy.ts";
@@ -15,7 +16,7 @@ import { spelledStats } from "../sink/lines.ts";
 import { chooseGpu } from "../walk/choose_gpu.ts";
 import { createCpuWalkDevice } from "../walk/cpu/walk_device.ts";
 import type { WalkDevice } from "../walk/walk.ts";
-import { createWebGpuWalkDevice } from "../walk/webgpu/walk_device.ts";
+import { createWebGpuWalkDevice, WebGpuWalk } from "../walk/webgpu/walk_device.ts";
 import { helpText, parseCommand, type Values } from "./command.ts";
 import { cutCommand } from "./options.ts";
 import { thresholdsOf } from "./cut_words.ts";
@@ -180,14 +181,18 @@ async function cutAdjacency(
     }
   }
   return await onDevice(wanted, async (device) => {
-    const dense = new DenseAdjacency(data, n);
     const walk = device.kind === "webgpu" ? await device.fromDense(data, n) : undefined;
-    const adjacency = walk ? WalkGram.ofAdjacency(walk, dense.loops) : dense;
-    const solver = new OperatorSolver(adjacency, settings);
-    const weights = (nodes: Uint32Array) => dense.weights(nodes);
-    const { graph } = await cutGraph({ n, solver, weights }, settings, state);
-    walk?.release();
-    return graph;
+    try {
+      const onGpu = walk instanceof WebGpuWalk ? await cutGivenOnDevice(walk, settings, state) : undefined;
+      if (onGpu) return onGpu.graph;
+      const dense = new DenseAdjacency(data, n);
+      const adjacency = walk ? WalkGram.ofAdjacency(walk, dense.loops) : dense;
+      const solver = new OperatorSolver(adjacency, settings);
+      const weights = (nodes: Uint32Array) => dense.weights(nodes);
+      return (await cutGraph({ n, solver, weights }, settings, state)).graph;
+    } finally {
+      walk?.release();
+    }
   });
 }
 

@@ -227,12 +227,18 @@ export interface ExactGraph {
   readonly weights: SegmentWeights;
 }
 
+/** A graph's segments, and what the next one starts from. */
+export interface GraphCut {
+  readonly graph: Omit<Segmentation, "scores">;
+  readonly state: CutState;
+}
+
 /** Cuts any graph that an exact solver knows; there is no walk, and so no scores. */
 export async function cutGraph(
   { n, solver, weights }: ExactGraph,
   settings: GrowSettings,
   last?: CutState,
-): Promise<{ graph: Omit<Segmentation, "scores">; state: CutState }> {
+): Promise<GraphCut> {
   const root = await grow(solver, allNodes(n), settings, last?.tree, undefined, weights);
   const labels = labelNodes(root, n);
   await settleMinCuts(root, settings, weights);

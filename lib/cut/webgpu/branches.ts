@@ -4,7 +4,7 @@
  * @module
  */
 import type { StageTime } from "../../walk/webgpu/recorder.ts";
-import { type CutResult, type CutState, flatten, hold } from "../cut_frame.ts";
+import { type CutResult, type CutState, flatten, type GraphCut, hold } from "../cut_frame.ts";
 import { type Branch, labelNodes } from "../grow.ts";
 import { type HeldTree, wasCut } from "../held_tree.ts";
 import type { CutStats } from "../segmentation.ts";
@@ -31,18 +31,23 @@ interface CutParts {
 }
 
 /** A frame's cut from the tree that was read back and the branches that were made of it. */
-export function deviceCut(
+export function deviceCut(tree: DeviceTree, root: Branch, parts: CutParts): DeviceCut {
+  const { graph, state } = deviceGraph(tree, root, parts);
+  const { scores = leafScores(tree, graph.labels, graph.segments)! } = parts;
+  return { segmentation: { ...graph, scores }, state, times: tree.times };
+}
+
+/** {@linkcode deviceCut} of what has no rows, and so no scores. */
+export function deviceGraph(
   tree: DeviceTree,
   root: Branch,
-  { stats, last, basis, stop, scores }: CutParts,
-): DeviceCut {
+  { stats, last, basis, stop }: Omit<CutParts, "scores">,
+): GraphCut {
   const labels = labelNodes(root, tree.order.length);
-  const shape = flatten(root, stop);
   return {
-    segmentation: {
-      ...shape,
+    graph: {
+      ...flatten(root, stop),
       labels,
-      scores: scores ?? leafScores(tree, labels, shape.segments)!,
       stats: { warm: last !== undefined, power: "apply", matrixProducts: 0, ...stats },
     },
     state: {
@@ -51,7 +56,6 @@ export function deviceCut(
       age: last ? last.age + 1 : 0,
       ...(basis ? {} : { exact: true }),
     },
-    times: tree.times,
   };
 }
 

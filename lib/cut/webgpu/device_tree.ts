@@ -61,7 +61,7 @@ export interface DeviceTree {
   readonly labels: Uint32Array<ArrayBuffer>;
   /** Fiedler vectors by depth, `[depths, N]`. */
   readonly values: Float32Array<ArrayBuffer>;
-  /** A·[H | Y], `[N, width]`: leaves first, then the cuts in the tree's order. */
+  /** A·[H | Y], `[N, width]`: leaves first, then the cuts in the tree's order; empty where it was not asked for. */
   readonly certificate: Float32Array<ArrayBuffer>;
   readonly width: number;
   /** Products with M, of all columns, that renewing the basis took, for a tree that was given up as well. */
@@ -85,7 +85,7 @@ export function isCrowded(tree: DeviceTree, maxSegments: number): boolean {
 export function recordTreeReads(
   recorder: Recorder,
   { state, tree, order, labels, byDepth }: TreeBuffers,
-  certificate: GPUBuffer,
+  certificate: GPUBuffer | undefined,
   n: number,
   room: TreeRoom,
 ): void {
@@ -94,15 +94,21 @@ export function recordTreeReads(
   recorder.read(order, 0, n * 4);
   recorder.read(labels, 0, n * 4);
   recorder.read(byDepth, 0, room.levels * n * 4);
-  recorder.read(certificate, 0, n * certificateWidth(room) * 4);
+  if (certificate) recorder.read(certificate, 0, n * certificateWidth(room) * 4);
 }
 
-/** The tree of what {@linkcode recordTreeReads} asked for; `rest` is what was asked for behind it. */
+/**
+ * The tree of what {@linkcode recordTreeReads} asked for; `rest` is what was asked for behind it.
+ *
+ * @param certified whether its certificate was.
+ */
 export function treeOf(
-  [state, tree, order, labels, values, certificate, ...rest]: readonly ArrayBuffer[],
+  [state, tree, order, labels, values, ...more]: readonly ArrayBuffer[],
   times: readonly StageTime[],
   room: TreeRoom,
+  certified = true,
 ): { tree: DeviceTree; rest: ArrayBuffer[] } {
+  const [certificate, rest] = certified ? [more[0]!, more.slice(1)] : [new ArrayBuffer(0), more];
   const words = new Uint32Array(state!);
   return {
     tree: {
@@ -114,7 +120,7 @@ export function treeOf(
       order: new Uint32Array(order!),
       labels: new Uint32Array(labels!),
       values: new Float32Array(values!),
-      certificate: new Float32Array(certificate!),
+      certificate: new Float32Array(certificate),
       width: certificateWidth(room),
       renewals: words[6]!,
       tried: words[7]!,

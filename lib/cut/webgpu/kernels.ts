@@ -23,24 +23,14 @@ import holdCode from "../../../shaders/cut_hold.wgsl" with { type: "text" };
 import leavesCode from "../../../shaders/cut_leaves.wgsl" with { type: "text" };
 import overlapCode from "../../../shaders/cut_overlap.wgsl" with { type: "text" };
 import rowsFactorCode from "../../../shaders/cut_rows_factor.wgsl" with { type: "text" };
-import rowsWalkCode from "../../../shaders/cut_rows_walk.wgsl" with { type: "text" };
+import rowsGramCode from "../../../shaders/cut_rows_gram.wgsl" with { type: "text" };
 import sortCode from "../../../shaders/cut_sort.wgsl" with { type: "text" };
 import sortedSumsCode from "../../../shaders/cut_sorted_sums.wgsl" with { type: "text" };
 import sumsCode from "../../../shaders/cut_sums.wgsl" with { type: "text" };
 import sweepCode from "../../../shaders/cut_sweep.wgsl" with { type: "text" };
 import typesCode from "../../../shaders/cut_types.wgsl" with { type: "text" };
 import valuesCode from "../../../shaders/cut_values.wgsl" with { type: "text" };
-import exactColumnsCode from "../../../shaders/exact_columns.wgsl" with { type: "text" };
-import exactGateCode from "../../../shaders/exact_gate.wgsl" with { type: "text" };
-import exactOpenCode from "../../../shaders/exact_open.wgsl" with { type: "text" };
-import exactRowsCode from "../../../shaders/exact_rows.wgsl" with { type: "text" };
-import exactScalesCode from "../../../shaders/exact_scales.wgsl" with { type: "text" };
-import exactStepCode from "../../../shaders/exact_step.wgsl" with { type: "text" };
-import exactTypesCode from "../../../shaders/exact_types.wgsl" with { type: "text" };
-import refineOpenCode from "../../../shaders/refine_open.wgsl" with { type: "text" };
 import type { PipelineSource } from "../../walk/webgpu/device.ts";
-import { type Precision, withTypes } from "../../walk/webgpu/kernels.ts";
-import { MOST_REFINEMENTS, OUT_OF_REACH, REFINED_RESIDUAL } from "../refined_solver.ts";
 
 /** Binding number of each buffer, the same in every kernel of the cut. */
 export const BINDINGS = {
@@ -87,6 +77,9 @@ export const BINDINGS = {
   gates: 41,
   folded: 42,
   weak: 43,
+  places: 44,
+  flow: 45,
+  hessenberg: 46,
 } as const;
 
 /** A buffer of the cut. */
@@ -106,7 +99,8 @@ export interface LevelKernel extends Kernel {
   readonly groups: (typeof GROUPS)[number];
 }
 
-function plainKernel(
+/** A kernel that belongs to no level. */
+export function plainKernel(
   label: string,
   code: string,
   buffers: readonly BufferName[],
@@ -118,7 +112,8 @@ function plainKernel(
   };
 }
 
-function kernel(
+/** A kernel of a level. */
+export function kernel(
   label: string,
   code: string,
   groups: LevelKernel["groups"],
@@ -201,10 +196,18 @@ export const sumsKernel = kernel("sums", sumsCode, "tiles", [
 ]);
 
 /** What the kernels bind that a level over F and one over M have in common. */
-const SORTED_SUMS = ["rows", "tiles", "sorted", "sortedSums"] as const;
-const SWEEP = ["rows", "segments", "tiles", "values", "sorted", "sortedSums", "cuts"] as const;
+export const SORTED_SUMS = ["rows", "tiles", "sorted", "sortedSums"] as const;
+/** The same of the sweep itself. */
+export const SWEEP = ["rows", "segments", "tiles", "values", "sorted", "sortedSums", "cuts"] as const;
 
-const sortKernel = kernel("sort", sortCode, "candidates", ["order", "segments", "tiles", "values", "sorted"]);
+/** Sorts each segment by a vector. */
+export const sortKernel = kernel("sort", sortCode, "candidates", [
+  "order",
+  "segments",
+  "tiles",
+  "values",
+  "sorted",
+]);
 
 const decideKernel = kernel("decide", bestCode + decideCode, "decision", [
   "segments",
@@ -278,7 +281,7 @@ const FACTOR_KERNELS: readonly LevelKernel[] = [
   kernel("values", valuesCode, "candidates", ["rows", "order", "tiles", "degrees", "vectors", "values"]),
   sortKernel,
   kernel("sorted sums", rowsFactorCode + sortedSumsCode, "candidates", SORTED_SUMS),
-  kernel("sweep", rowsFactorCode + sweepCode, "candidates", SWEEP),
+  kernel("sweep", rowsFactorCode + rowsGramCode + sweepCode, "candidates", SWEEP),
 ];
 
 /** Counts the segments whose certificate fails by a residual above a tolerance or else; `width` is the block's row length. */
@@ -298,146 +301,8 @@ export const againKernel = plainKernel("again", againCode, [
   "weak",
 ]);
 
-/** Closes a recursion by exact products that nothing calls for. */
-export const gateKernel = plainKernel("exact gate", exactGateCode, ["nextGroups", "weak"]);
-
-/** R, and the loops of A. */
-export function scalesKernel(cosine: boolean): Kernel {
-  return plainKernel("exact scales", exactScalesCode, ["loops", "scales"], { cosine: Number(cosine) });
-}
-
-/** Opens a level of exact products. */
-export const openKernel = kernel("exact open", exactTypesCode + exactOpenCode, "tiles", [
-  "order",
-  "segments",
-  "tiles",
-  "krylov",
-  "state",
-  "heldNodes",
-  "heldLabels",
-  "heldValues",
-  "iterates",
-  "progress",
-  "gates",
-]);
-
-/** Opens the refinement of a level's vectors. */
-export const refineKernel = kernel(
-  "refine open",
-  exactTypesCode + bestCode + refineOpenCode,
-  "segments",
-  [
-    "order",
-    "segments",
-    "krylov",
-    "pairs",
-    "values",
-    "cuts",
-    "state",
-    "heldNodes",
-    "iterates",
-    "progress",
-    "gates",
-  ],
-  { reach: OUT_OF_REACH },
-);
-
-/** Constants of the steps that refine a vector. */
-export const REFINEMENT = { placed: 1, most: MOST_REFINEMENTS, tolerance: REFINED_RESIDUAL } as const;
-
-/**
- * A round of exact products, in order.
- *
- * @param constants of the step, where they are not those that find a vector from anywhere.
- */
-export function roundKernels(
-  precision: Precision,
-  constants: Readonly<Record<string, number>> = {},
-): Record<"columns" | "rows" | "step", Kernel> {
-  const read = (label: string, code: string, buffers: readonly BufferName[]) =>
-    readingKernel(`exact ${label}`, exactTypesCode + code, precision, buffers);
-  return {
-    columns: read("columns", exactColumnsCode, [
-      "rows",
-      "order",
-      "segments",
-      "scales",
-      "iterates",
-      "progress",
-      "folded",
-    ]),
-    rows: read("rows", exactRowsCode, ["rows", "order", "tiles", "scales", "iterates", "progress", "folded"]),
-    step: plainKernel("exact step", exactTypesCode + exactStepCode, [
-      "order",
-      "segments",
-      "krylov",
-      "pairs",
-      "values",
-      "state",
-      "loops",
-      "iterates",
-      "progress",
-      "gates",
-    ], constants),
-  };
-}
-
-/** The sweep of a segment's one vector over the rows of M, in order. */
-export function walkSweepKernels(precision: Precision): readonly LevelKernel[] {
-  const read = (label: string, code: string, buffers: readonly BufferName[]): LevelKernel => ({
-    ...readingKernel(`walk ${label}`, rowsWalkCode + code, precision, [...buffers, "scales"]),
-    groups: "tiles",
-  });
-  return [
-    { ...sortKernel, groups: "tiles" },
-    read("sorted sums", sortedSumsCode, SORTED_SUMS),
-    read("sweep", sweepCode, SWEEP),
-  ];
-}
-
-/** A level of exact products once its vectors are there, in order. */
-export function exactLevelKernels(precision: Precision, warm: boolean): readonly LevelKernel[] {
-  return [...walkSweepKernels(precision), ...endOf(warm)];
-}
-
-/** A kernel that reads M as it is stored. */
-function readingKernel(
-  label: string,
-  code: string,
-  precision: Precision,
-  buffers: readonly BufferName[],
-): Kernel {
-  const { source } = plainKernel(`${label} ${precision}`, code, buffers);
-  return { source: { ...source, code: withTypes(source.code, { Left: precision }) }, buffers };
-}
-
 /** Labels, and the block of the certificate; `width` is the block's row length. */
 export function leavesKernel(width: number): Kernel {
   const buffers = ["order", "state", "tree", "byDepth", "labels", "block"] as const;
   return plainKernel("leaves", leavesCode, buffers, { width });
-}
-
-/** Every pipeline of the cut, over M in one precision; tests compile them all. */
-export function cutSources(width: number, precision: Precision): PipelineSource[] {
-  const renewal = [false, true].flatMap(renewalKernels).map((step) => step.kernel);
-  const kernels = [
-    checkKernel,
-    ...renewal,
-    projectKernel,
-    shortKernel,
-    ...levelKernels(true),
-    ...endOf(true),
-    refineKernel,
-    leavesKernel(width),
-    holdKernel,
-    ...[false, true].map(scalesKernel),
-    openKernel,
-    certificateCheckKernel(width, 1e-4),
-    againKernel,
-    gateKernel,
-    ...Object.values(roundKernels(precision)),
-    roundKernels(precision, REFINEMENT).step,
-    ...exactLevelKernels(precision, true),
-  ];
-  return kernels.map((k) => k.source);
 }

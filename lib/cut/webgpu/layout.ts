@@ -30,13 +30,14 @@ const CROWDED = 0.75;
  * @param last what the last frame's tree took.
  */
 export function roomFor(
-  { stop, maxSegments }: Pick<CutSettings, "stop" | "maxSegments">,
+  { stop, maxSegments, adjacency }: Pick<CutSettings, "stop" | "maxSegments" | "adjacency">,
   last: TreeRoom | undefined,
 ): TreeRoom {
   if (maxSegments > 0 && maxSegments <= USUAL_ROOM.levels) return USUAL_ROOM;
   const crowded = last !== undefined &&
     (last.leaves > CROWDED * USUAL_ROOM.leaves || last.levels > CROWDED * USUAL_ROOM.levels);
-  return stop.kind === "ncut" || crowded ? LARGE_ROOM : USUAL_ROOM;
+  // The random walk of one step is cut into 20 to 75 segments of a photograph.
+  return stop.kind === "ncut" || adjacency === "walk" || crowded ? LARGE_ROOM : USUAL_ROOM;
 }
 
 /** Nodes of the largest tree. */

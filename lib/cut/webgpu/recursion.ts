@@ -15,6 +15,7 @@ import { formingProducts } from "../power.ts";
 import { recordGram, recordRenewal, recordSketch, type ResidentBasis } from "./basis_steps.ts";
 import { recordCertificate, recordCheck, recordPlain } from "./certificate.ts";
 import { type DeviceTree, recordTreeReads, treeOf } from "./device_tree.ts";
+import { gateKernel, refineKernel } from "./exact_kernels.ts";
 import {
   exactDispatchesOf,
   type ExactTree,
@@ -25,14 +26,7 @@ import {
   roundWords,
 } from "./exact_recursion.ts";
 import { acquireHeld, type HeldBuffers, type HeldTables, temporaryHeld } from "./held_buffers.ts";
-import {
-  endOf,
-  gateKernel,
-  type LevelKernel,
-  levelKernels,
-  refineKernel,
-  renewalKernels,
-} from "./kernels.ts";
+import { endOf, type LevelKernel, levelKernels, renewalKernels } from "./kernels.ts";
 import { tilesOf, type TreeRoom, USUAL_ROOM } from "./layout.ts";
 import {
   allocate,
@@ -157,7 +151,7 @@ export function submitRecursion(
     const weak = recordCheck(recorder, plan, shared, certificate, kept, tolerance);
     recorder.read(weak, 0, 4);
     // What the factor found is no history that a threshold should heed.
-    const exact = { ...settings, steps: 1, hysteresis: 0, cosine: false };
+    const exact = { ...settings, steps: 1, hysteresis: 0, adjacency: "dot" as const };
     const m = steps === 1 ? walk : recordPowerWhere(recorder, plan, weak);
     recordExactRecursion(recorder, m, exact, kept, weak);
   }
@@ -200,7 +194,7 @@ async function readFactorTree(
     loops,
     products,
     weak: short,
-    refined: short > 0 ? exactTreeOf(exact, times, n, room) : undefined,
+    refined: short > 0 ? exactTreeOf(exact, times, n, { room, adjacency: "dot" }) : undefined,
   };
 }
 

@@ -5,8 +5,9 @@
  */
 import type { Recorder } from "../../walk/webgpu/recorder.ts";
 import { isRefined, MOST_REFINEMENTS } from "../refined_solver.ts";
-import { fitsExactly, MULTIPLIED_OFFSET, type roundWords, ROWS_OFFSET } from "./exact_recursion.ts";
-import { type Kernel, REFINEMENT, roundKernels, scalesKernel, walkSweepKernels } from "./kernels.ts";
+import { REFINEMENT, roundKernels, rowSweepKernels, scalesKernel } from "./exact_kernels.ts";
+import { fitsExactly, MULTIPLIED_OFFSET, type roundWords, workgroupsOf } from "./exact_recursion.ts";
+import type { Kernel } from "./kernels.ts";
 import {
   bindingsOf,
   type LevelBuffers,
@@ -21,7 +22,7 @@ import {
 const ROUNDS = 1 + MOST_REFINEMENTS;
 
 /** Dispatches of a level: its opening, the rounds, the sweep. */
-export const REFINEMENT_DISPATCHES = 1 + 3 * ROUNDS + walkSweepKernels("f32").length;
+export const REFINEMENT_DISPATCHES = 1 + 3 * ROUNDS + rowSweepKernels("f32", "dot").length;
 
 /** Whether the device refines: where the CPU does, of a matrix in one piece. */
 export function refines({ walk, settings: { steps }, held }: LevelPlan): boolean {
@@ -45,10 +46,10 @@ export class Refinement {
     // M's rows, where the levels have those of F.
     const shape = { rank: matrix.size, width: matrix.size, probes: 0, candidates: 1 } as const;
     const whole = recorder.uniform(levelSettings({ ...plan, shape }, 0));
-    const scales = scalesKernel(false);
+    const scales = scalesKernel("dot", matrix.precision);
     const nodes = [Math.ceil(n / 256)] as const;
     recorder.dispatch(gpu.pipeline(scales.source), bindingsOf(scales, whole, buffers.shared), nodes);
-    const { columns, rows, step } = roundKernels(matrix.precision, REFINEMENT);
+    const kernels = roundKernels(matrix.precision, "dot", REFINEMENT);
     this.#steps = [0, 1].map((parity) => {
       const level = { ...buffers.shared, ...levelBuffers(buffers, parity), rows: matrix.bands[0]!.buffer };
       const bound = (kernel: Kernel, groups: GPUBuffer, offset: number): LevelStep => ({
@@ -57,12 +58,8 @@ export class Refinement {
         offset,
       });
       const own = buffers.groups[parity]!;
-      const round = [
-        bound(columns, gates, 0),
-        bound(rows, gates, ROWS_OFFSET),
-        bound(step, own, slotOf(parity, "segments")),
-      ];
-      const sweep = walkSweepKernels(matrix.precision).map((kernel) =>
+      const round = kernels.map((kernel) => bound(kernel, ...workgroupsOf(kernel, gates, own, parity)));
+      const sweep = rowSweepKernels(matrix.precision, "dot").map((kernel) =>
         bound(kernel, own, slotOf(parity, kernel.groups))
       );
       return [...Array.from({ length: ROUNDS }, () => round).flat(), ...sweep];
