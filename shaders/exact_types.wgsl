@@ -16,10 +16,11 @@ struct Progress {
   phase: u32,        // 0: its degrees are multiplied; j: direction j − 1 is; VERIFY: the vector found is
   done: u32,
   products: u32,
-  found: u32,        // row of the Krylov basis that holds the vector found
+  found: u32,        // row of the Krylov basis that holds the vector found, 0 where there is none
   rivals: u32,       // directions that were spent on a second vector that might overtake
   weight: f32,       // 1ᵀA1
   loops: f32,        // Σ A_ii
+  theta: f32,        // of the walk: the largest real part of what is known
   alpha: array<f32, 48>,
   beta: array<f32, 48>,
 }

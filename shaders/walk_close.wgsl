@@ -5,8 +5,11 @@
 // ‖P̃v − θv‖ = ‖g − θu − mean(g)·1‖. Degrees are w_i·d_i, in the stationary state what arrives, (Mᵀw)_i, as well;
 // vᵀ·diag(degrees)·v = 1; T = Σ(degrees − loops)/2, loops w_i·M_ii.
 //
+// A segment whose directions ended with a complex pair right of θ has no such vector: its residual is 1, its θ the
+// real part of the pair.
+//
 // Bindings: 2 order; 3 segments; 12 pairs; 13 values by node; 17 state; 36 M_ii; 38 R, the rows' weights w by node;
-// 39 iterates of the right vectors; 45 flow [3, n]. Workgroup: 256 threads, one segment. Dispatch: segments.
+// 39 iterates and 40 progress of the right vectors; 45 flow [3, n]. Workgroup: 256 threads, one segment. Dispatch: segments.
 // Cost: five reads of the segment's part of a vector.
 
 @group(0) @binding(2) var<storage, read> order: array<u32>;
@@ -17,6 +20,7 @@
 @group(0) @binding(36) var<storage, read> loops: array<f32>;
 @group(0) @binding(38) var<storage, read_write> scales: array<f32>;
 @group(0) @binding(39) var<storage, read> iterates: array<f32>;
+@group(0) @binding(40) var<storage, read> progress: array<Progress>;
 @group(0) @binding(45) var<storage, read> flow: array<f32>;
 
 // Largest ‖w·d − Mᵀw‖₁ as a share of Σ w·d: above it the state is not stationary.
@@ -91,7 +95,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   }
   if (thread == 0u) {
     let residual = sqrt(third.x / first.y) / max(theta, LEAST_THETA);
-    pairs[group.x] = Pair(theta, residual, 0.0, 0u, second.x, second.y, 0.0, 0.0);
+    let is_vector = progress[group.x].found > 0u;
+    let own = select(vec2f(progress[group.x].theta, 1.0), vec2f(theta, residual), is_vector);
+    pairs[group.x] = Pair(own.x, own.y, 0.0, 0u, second.x, second.y, 0.0, 0.0);
     if (!(second.z <= TOLERANCE * second.x)) { state.overflow = 2u; }
   }
 }

@@ -6,13 +6,15 @@
 // left: π·P̃ = π, the stationary state, from P̃ᵀ. What is left is the flow W_ij = w_i·M_ij, w = π/d, Σw = m.
 //
 // The largest real eigenvalue of the Hessenberg matrix H is found by Laguerre's method on Hyman's recurrence, x with
-// (H − t)·x = p(t)·e_1, whose last value tells ‖P̃x − θx‖ = β·|last weight|. Where that is small the weights come
-// from inverse iteration, as the recurrence loses those that the start has little of; then the vector is
+// (H − t)·x = p(t)·e_1, whose last value tells ‖P̃x − θx‖ = β·|last weight|. Where that is small p's sign is looked
+// at farther right, as complex eigenvalues may lead Laguerre's method past a real one; powers of (H + 1)/2 tell
+// whether a complex pair lies right of it, which comes of directions that are missing or is the host's to cut; and the
+// weights come from inverse iteration, as the recurrence loses those that the start has little of. Then the vector is
 // multiplied itself.
 //
 // Put behind `exact_krylov.wgsl`.
 // Bindings: 2 order; 3 segments; 10 Krylov bases [STEPS + 1, n]; 39 iterates; 40 progress; 41 gates;
-// 42 Mᵀ·z [segment, stride]; 45 flow [3, n]; 46 H and its elimination [segment, 2, STEPS, STEPS].
+// 42 Mᵀ·z [segment, stride]; 45 flow [3, n]; 46 H and two matrices to work in [segment, 3, STEPS, STEPS].
 // Workgroup: 256 threads, one segment. Dispatch: segments.
 // Cost: 4·j + 6 reads of the segment's part of a vector at step j, and some 15·j² operations of one thread.
 
@@ -35,6 +37,8 @@ override fewest: u32 = 12u;
 override steady: u32 = 4u;
 
 const IDLE = 0xffffffffu;
+// A vector may be good enough.
+const LOOK = 2u;
 const LEAST_THETA = 1e-3;
 // Largest ‖P̃x − θx‖ as a share of λ = 1 − θ, above what f32 sums leave.
 const SHARE_OF_LAMBDA = 0.003;
@@ -47,6 +51,9 @@ const RIGHTMOST = 1.25;
 const MOST_ROUNDS = 16u;
 // Values of the recurrence are scaled down from here.
 const LARGE = 1e10;
+// Squarings of (H + 1)/2, and what its powers may be wrong by.
+const SQUARINGS = 14u;
+const SLACK = 1e-3;
 
 var<workgroup> entry: u32;
 // A value of the recurrence, and its first and second derivative.
@@ -54,6 +61,11 @@ var<workgroup> recurrence: array<vec3f, 48>;
 // Multipliers and exchanges of the elimination of H − θ.
 var<workgroup> factors: array<f32, 48>;
 var<workgroup> exchanged: array<u32, 48>;
+// θ, and the share of the last direction in its vector.
+var<workgroup> pair: vec2f;
+// An interval with an eigenvalue, and the last of the points in it by which p changes its sign.
+var<workgroup> section: vec2f;
+var<workgroup> change: atomic<u32>;
 
 fn known(position: u32) -> f32 { return select(1.0, 0.0, left); }
 
@@ -114,9 +126,9 @@ fn take(s: u32, segment: Segment, count: u32, thread: u32) {
   if (thread == 0u) { whole = f32(segment.size); }
 }
 
-// Where row `row` of H lies, or of what elimination leaves of H − θ.
-fn row_of(s: u32, row: u32, is_eliminated: bool) -> u32 {
-  return ((2u * s + u32(is_eliminated)) * STEPS + row) * STEPS;
+// Where row `row` of a matrix lies: 0 H, 1 what elimination leaves of H − θ; 1 and 2 powers of (H + 1)/2.
+fn row_of(s: u32, row: u32, matrix: u32) -> u32 {
+  return ((3u * s + matrix) * STEPS + row) * STEPS;
 }
 
 // p(t) and its derivatives, from the last value of its vector up (Hyman).
@@ -126,7 +138,7 @@ fn recur(s: u32, count: u32, t: f32) -> vec3f {
     let row = count - 1u - back;
     let own = recurrence[row];
     var rest = vec3f(t * own.x, own.x + t * own.y, 2.0 * own.y + t * own.z);
-    let at = row_of(s, row, false);
+    let at = row_of(s, row, 0u);
     for (var j = row; j < count; j++) {
       rest -= hessenberg[at + j] * recurrence[j];
     }
@@ -162,12 +174,12 @@ fn dominant(s: u32, count: u32) -> vec2f {
 // `weights`: the eigenvector of H's first `count` rows at θ by inverse iteration, by one thread.
 fn hessenberg_vector(s: u32, count: u32, theta: f32) {
   for (var j = 0u; j < count; j++) {
-    hessenberg[row_of(s, 0u, true) + j] = hessenberg[row_of(s, 0u, false) + j] - select(0.0, theta, j == 0u);
+    hessenberg[row_of(s, 0u, 1u) + j] = hessenberg[row_of(s, 0u, 0u) + j] - select(0.0, theta, j == 0u);
   }
   for (var i = 0u; i + 1u < count; i++) {
-    let upper = row_of(s, i, true);
-    let lower = row_of(s, i + 1u, true);
-    let plain = row_of(s, i + 1u, false);
+    let upper = row_of(s, i, 1u);
+    let lower = row_of(s, i + 1u, 1u);
+    let plain = row_of(s, i + 1u, 0u);
     let below = hessenberg[plain + i];
     var pivot = hessenberg[upper + i];
     let exchange = abs(below) > abs(pivot);
@@ -183,7 +195,7 @@ fn hessenberg_vector(s: u32, count: u32, theta: f32) {
     }
     if (!exchange) { hessenberg[upper + i] = pivot; }
   }
-  let corner = row_of(s, count - 1u, true) + count - 1u;
+  let corner = row_of(s, count - 1u, 1u) + count - 1u;
   if (abs(hessenberg[corner]) < 1e-9) { hessenberg[corner] = 1e-9; }
   for (var i = 0u; i < count; i++) { weights[i] = 1.0; }
   for (var iteration = 0u; iteration < rolled(3u); iteration++) {
@@ -197,7 +209,7 @@ fn hessenberg_vector(s: u32, count: u32, theta: f32) {
     var square = 0.0;
     for (var back = 0u; back < count; back++) {
       let i = count - 1u - back;
-      let at = row_of(s, i, true);
+      let at = row_of(s, i, 1u);
       var sum = weights[i];
       for (var j = i + 1u; j < count; j++) { sum -= hessenberg[at + j] * weights[j]; }
       sum /= hessenberg[at + i];
@@ -208,29 +220,129 @@ fn hessenberg_vector(s: u32, count: u32, theta: f32) {
   }
 }
 
+// The sign of p(t).
+fn sign_at(s: u32, count: u32, t: f32) -> f32 {
+  var x: array<f32, 48>;
+  x[count - 1u] = 1.0;
+  var rest = 0.0;
+  for (var back = 0u; back < count; back++) {
+    let row = count - 1u - back;
+    let at = row_of(s, row, 0u);
+    rest = t * x[row];
+    for (var j = row; j < count; j++) { rest -= hessenberg[at + j] * x[j]; }
+    if (row == 0u) { break; }
+    rest /= hessenberg[at + row - 1u];
+    x[row - 1u] = rest;
+    if (abs(rest) > LARGE) {
+      for (var j = row - 1u; j < count; j++) { x[j] /= LARGE; }
+    }
+  }
+  return sign(-rest);
+}
+
+// The largest eigenvalue above a given one by which p changes its sign, or that one.
+fn largest_above(s: u32, count: u32, low: f32, thread: u32) -> f32 {
+  if (thread == 0u) {
+    section = vec2f(low, RIGHTMOST);
+    atomicStore(&change, 0u);
+  }
+  workgroupBarrier();
+  let top = sign_at(s, count, RIGHTMOST);
+  for (var round = 0u; round < rolled(3u); round++) {
+    let begin = section.x;
+    let width = (section.y - begin) / 257.0;
+    if (sign_at(s, count, begin + width * f32(thread + 1u)) != top) { atomicMax(&change, thread + 1u); }
+    workgroupBarrier();
+    if (thread == 0u) {
+      let steps = f32(atomicLoad(&change));
+      // Where no point of the first round has another sign there is nothing above.
+      if (round > 0u || steps > 0.0) { section = begin + width * vec2f(steps, steps + 1.0); }
+      atomicStore(&change, 0u);
+    }
+    workgroupBarrier();
+    if (section.y == RIGHTMOST && section.x == low) { break; }
+  }
+  return select((section.x + section.y) / 2.0, low, section.x == low);
+}
+
+// The largest real part of H's eigenvalues, nearly, by how fast the powers of (H + 1)/2 grow.
+fn rightmost_part(s: u32, count: u32, thread: u32) -> f32 {
+  // The last power is e^grown times the matrix whose largest entry is 1.
+  var grown = 0.0;
+  var rate = 0.0;
+  var scale = 1.0;
+  for (var step = 0u; step <= rolled(SQUARINGS); step++) {
+    if (thread == 0u) { atomicStore(&change, 0u); }
+    storageBarrier();
+    workgroupBarrier();
+    for (var at = thread; at < count * count; at += 256u) {
+      let row = at / count;
+      let column = at % count;
+      var sum = 0.0;
+      if (step == 0u) {
+        if (column + 1u >= row) { sum = hessenberg[row_of(s, row, 0u) + column] / 2.0; }
+        if (row == column) { sum += 0.5; }
+      } else {
+        let left_row = row_of(s, row, 2u - step % 2u);
+        let right_column = row_of(s, 0u, 2u - step % 2u) + column;
+        for (var k = 0u; k < count; k++) {
+          sum += hessenberg[left_row + k] * hessenberg[right_column + k * STEPS];
+        }
+        sum *= scale * scale;
+      }
+      hessenberg[row_of(s, row, 1u + step % 2u) + column] = sum;
+      // Positive numbers keep their order as bits.
+      atomicMax(&change, bitcast<u32>(abs(sum)));
+    }
+    workgroupBarrier();
+    let largest = bitcast<f32>(atomicLoad(&change));
+    scale = 1.0 / largest;
+    let more = log(largest);
+    if (step > 0u) { rate = (grown + more) / exp2(f32(step - 1u)); }
+    grown = select(2.0 * grown + more, more, step == 0u);
+    workgroupBarrier();
+  }
+  return 2.0 * exp(rate) - 1.0;
+}
+
 // Whether `count` directions have the vector, the new one being of that length before it is scaled.
 fn is_found(s: u32, segment: Segment, count: u32, size: f32, thread: u32) -> bool {
   if (thread <= count && thread < STEPS) {
     let value = select(along[thread + 1u], size, thread == count);
-    hessenberg[row_of(s, thread, false) + count - 1u] = value;
+    hessenberg[row_of(s, thread, 0u) + count - 1u] = value;
   }
   storageBarrier();
   workgroupBarrier();
+  let room = min(segment.size - select(1u, 0u, left), STEPS);
+  let exhausted = size <= VANISHING || count >= room;
   if (thread == 0u) {
-    let room = min(segment.size - select(1u, 0u, left), STEPS);
-    let exhausted = size <= VANISHING || count >= room;
     entry = 0u;
     if (exhausted || count >= min(fewest, room)) {
-      let pair = dominant(s, count);
-      let error = size * pair.y;
-      let small = error <= tolerance * max(pair.x, LEAST_THETA) &&
-        (left || error <= max(SHARE_OF_LAMBDA * (1.0 - pair.x), ROUNDING));
+      pair = dominant(s, count);
+      let small = is_small(size * pair.y, pair.x);
       progress[s].rivals = select(0u, progress[s].rivals + 1u, small);
-      entry = u32(exhausted || progress[s].rivals > steady);
-      if (entry == 1u) { hessenberg_vector(s, count, pair.x); }
+      entry = select(0u, LOOK, exhausted || progress[s].rivals > steady);
     }
   }
+  if (workgroupUniformLoad(&entry) != LOOK) { return false; }
+  let likely = workgroupUniformLoad(&pair).x;
+  let theta = largest_above(s, count, likely, thread);
+  var most = theta;
+  if (!left) { most = rightmost_part(s, count, thread); }
+  if (thread == 0u) {
+    let rightmost = most <= theta + SLACK;
+    hessenberg_vector(s, count, theta);
+    let found = rightmost && is_small(size * abs(weights[count - 1u]), theta);
+    entry = u32(found || exhausted);
+    progress[s].found = select(0u, count, rightmost);
+    progress[s].theta = most;
+  }
   return workgroupUniformLoad(&entry) == 1u;
+}
+
+fn is_small(error: f32, theta: f32) -> bool {
+  return error <= tolerance * max(theta, LEAST_THETA) &&
+    (left || error <= max(SHARE_OF_LAMBDA * (1.0 - theta), ROUNDING));
 }
 
 // The vector found, in the place of the new direction: to be multiplied itself.

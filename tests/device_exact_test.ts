@@ -17,7 +17,7 @@ import { exactDispatchesOf } from "../lib/cut/webgpu/exact_recursion.ts";
 import { LARGE_ROOM, USUAL_ROOM } from "../lib/cut/webgpu/layout.ts";
 import { adjustedRand } from "../lib/eval/metrics.ts";
 import { Tally } from "../lib/walk/tally.ts";
-import { blockWalk, disturbed, gridWalk, newSeed, withDevice } from "./device_matrices.ts";
+import { blockWalk, disturbed, gridWalk, newSeed, reversible, withDevice } from "./device_matrices.ts";
 import {
   denseAdjacency,
   denseFiedler,
@@ -52,10 +52,13 @@ Deno.test("cutExactlyOnDevice() makes the tree that exact products make on the h
       [420, 16, { adjacency: "walk" }],
       [333, 9, { adjacency: "walk", steps: 2, thresholds: 30, minPart: 2 }],
     ];
+    let cuts = 0;
     for (const [n, groups, own] of cases) {
       const settings = { ...SETTINGS, ...own };
       const { steps, maxSegments } = settings;
-      let matrix = blockWalk(n, groups, seed + n);
+      const blocks = blockWalk(n, groups, seed + n);
+      // Disturbed it is not quite reversible, and has hardly any complex modes.
+      let matrix = own.adjacency === "walk" ? disturbed(reversible(blocks, n), n, 0.1, seed) : blocks;
       let onHost: Awaited<ReturnType<typeof cutFrame>> | undefined;
       let last: Awaited<ReturnType<typeof cutWalk>> | undefined;
       for (let frame = 0; frame < 3; frame++) {
@@ -63,7 +66,13 @@ Deno.test("cutExactlyOnDevice() makes the tree that exact products make on the h
         const walk = await device.fromDense(matrix, n);
         const before = { ...device.counters };
         const found = await cutExactlyOnDevice(walk, settings, last?.state);
+        // A pair of complex modes that is slower than the real ones is the host's.
+        if (!found && own.adjacency === "walk") {
+          walk.release();
+          break;
+        }
         assert(found, message);
+        cuts++;
         const after = { ...device.counters };
         const forming = steps === 1 ? 0 : found.segmentation.stats.matrixProducts!;
         assertEquals(after.readbacks - before.readbacks, 1, message);
@@ -97,6 +106,7 @@ Deno.test("cutExactlyOnDevice() makes the tree that exact products make on the h
         matrix = disturbed(matrix, n, 0.05, seed + frame);
       }
     }
+    assert(cuts >= 18, `seed ${seed}: ${cuts} of 21 frames`);
   });
 });
 
@@ -163,26 +173,28 @@ Deno.test("cutExactlyOnDevice() finds each segment's cut by the random walk as d
       const settings = { ...SETTINGS, steps, adjacency: "walk" } as const;
       const found = await cutExactlyOnDevice(walk, settings, undefined);
       walk.release();
-      // Cuts of next to no weight are the host's, and complex vectors.
+      // Cuts of next to no weight are the host's.
       if (!found) continue;
-      held++;
       for (const { id, nodes, parts, node } of cutsIn(found)) {
         const message = `seed ${seed}, round ${round}, n ${n}, k ${steps}, node ${id}`;
         const inner = submatrix(m, n, nodes);
         const { flow, second, value } = denseFlow(inner, nodes.length);
-        assertAlmostEquals(1 - node.lambda2, value, 1e-5, message);
         const degrees = rowSums(inner, nodes.length);
         const x = Float64Array.from(nodes, (i) => found.state.tree.nodes[id]!.vector[i]!);
         assertLessOrEqual(walkResidual(inner, degrees, x), 1e-4, message);
-        const best = denseSweep(flow, nodes.length, second).ncut;
-        assertLessOrEqual(node.ncut, 1.001 * best + 5e-6, message);
         assertAlmostEquals(node.ncut, denseNcut(flow, nodes.length, parts), 2e-5, `${message}: NCut`);
         const threshold = denseTotal(flow, nodes.length) / (nodes.length - 1);
         assertAlmostEquals(node.threshold, threshold, 1e-4 * threshold, `${message}: T`);
+        // Where a complex pair comes second the reference has no vector.
+        if (walkResidual(inner, degrees, second) > 1e-9) continue;
+        held++;
+        assertAlmostEquals(1 - node.lambda2, value, 1e-5, message);
+        const best = denseSweep(flow, nodes.length, second).ncut;
+        assertLessOrEqual(node.ncut, 1.001 * best + 5e-6, `${message}: ${best}`);
       }
     }
   });
-  assert(held >= 8, `seed ${seed}: ${held} of 12`);
+  assert(held >= 12, `seed ${seed}: ${held} cuts`);
 });
 
 /** ‖P̃v − θv‖/(θ‖v‖) with the θ that makes it least, v without its part along the known vector 1. */
@@ -266,7 +278,7 @@ Deno.test("cutGivenOnDevice() cuts an adjacency as exact products on the host an
 Deno.test("cutExactlyOnDevice() cuts a walk that is stored as f16", async () => {
   const seed = newSeed();
   const n = 260;
-  const matrix = blockWalk(n, 7, seed);
+  const matrix = reversible(blockWalk(n, 7, seed), n);
   const trees: Uint16Array[] = [];
   for (const precision of ["f32", "f16"] as const) {
     await withDevice(async (device) => {
@@ -315,7 +327,14 @@ Deno.test("cutWalk() leaves to the host what exact products on the device cannot
   for (let i = 0; i < n; i++) unit[i * n + i] = 1;
   const hollow = matrix.slice();
   hollow.fill(0, 5 * n, 6 * n);
+  // From one part on to the next: the second eigenvalue is one of a complex pair.
+  const part = (i: number) => i * 3 / n | 0;
+  const round = Float32Array.from({ length: n * n }, (_, at) => {
+    const step = (part(at % n) - part(Math.floor(at / n)) + 3) % 3;
+    return [0.8, 0.19, 0.01][step]!;
+  });
   const cases: readonly [name: string, matrix: Float32Array<ArrayBuffer>, own: Partial<CutSettings>][] = [
+    ["a random walk that goes round", disturbed(round, n, 0.1, seed), { adjacency: "walk" }],
     ["more leaves than it holds", unit, { stop: { kind: "ncut", threshold: 2 } }],
     ["a node without weight", hollow, {}],
     ["a node that the random walk never leaves", hollow, { adjacency: "walk" }],

@@ -72,6 +72,12 @@ export function disturbed(
   return out;
 }
 
+/** The walk over the symmetric part of a matrix: it has no complex modes. */
+export function reversible(matrix: Float32Array, n: number): Float32Array<ArrayBuffer> {
+  const out = Float32Array.from(matrix, (v, at) => v + matrix[at % n * n + Math.floor(at / n)]!);
+  return disturbed(out, n, 0, 0);
+}
+
 /** Neighbours on a grid, in four quarters that are tied more weakly: of nearly full rank. */
 export function gridWalk(side: number, seed: number): Float32Array<ArrayBuffer> {
   const next = uniform(seed);

@@ -17,6 +17,7 @@
  * @module
  */
 import { gaussian } from "../random.ts";
+import { rightmostPair } from "./hessenberg.ts";
 import { LEAST_THETA, settled } from "./operator.ts";
 import { align, splitProposal, wholeProposal } from "./proposal.ts";
 import type { SegmentWalk, WalkSource } from "./segment_walk.ts";
@@ -360,13 +361,11 @@ async function slowestMode(
     basis.push(next);
     images.push(image);
     const size = basis.length;
-    const weights = dominantOf(
-      Float64Array.from(
-        { length: size * size },
-        (_, at) => dot(basis[Math.floor(at / size)]!, images[at % size]!),
-      ),
-      size,
+    const projected = Float64Array.from(
+      { length: size * size },
+      (_, at) => dot(basis[Math.floor(at / size)]!, images[at % size]!),
     );
+    const weights = rightmostPair(projected, size).vector;
     const vector = combine(basis, weights);
     const bx = combine(images, weights);
     const theta = dot(vector, bx);
@@ -380,33 +379,6 @@ async function slowestMode(
     next = (products === 0 ? fresh(other) : undefined) ?? fresh(r);
   }
   return best;
-}
-
-/** The dominant eigenvector of (H + I)/2 for a small matrix H: repeated squaring, then the longest column. */
-function dominantOf(h: Float64Array, size: number): Float64Array {
-  let e = h.map((v, at) => (v + (at % (size + 1) === 0 ? 1 : 0)) / 2);
-  for (let step = 0; step < 24; step++) {
-    const square = new Float64Array(size * size);
-    let largest = 0;
-    for (let i = 0; i < size; i++) {
-      for (let k = 0; k < size; k++) {
-        const v = e[i * size + k]!;
-        for (let j = 0; j < size; j++) square[i * size + j]! += v * e[k * size + j]!;
-      }
-    }
-    for (const v of square) largest = Math.max(largest, Math.abs(v));
-    if (!(largest > 0)) break;
-    e = square.map((v) => v / largest);
-  }
-  let longest = new Float64Array(size);
-  let most = -1;
-  for (let j = 0; j < size; j++) {
-    const column = Float64Array.from({ length: size }, (_, i) => e[i * size + j]!);
-    const length = dot(column, column);
-    if (length > most) [longest, most] = [column, length];
-  }
-  if (!normalise(longest)) longest[0] = 1;
-  return longest;
 }
 
 function combine(vectors: readonly Float64Array[], weights: Float64Array): Float64Array {

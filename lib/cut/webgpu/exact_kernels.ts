@@ -193,6 +193,7 @@ const walkCloseKernel = kernel("walk close", exactTypesCode + walkCloseCode, "se
   "loops",
   "scales",
   "iterates",
+  "progress",
   "flow",
 ]);
 

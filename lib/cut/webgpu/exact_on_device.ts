@@ -6,7 +6,7 @@
 import type { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
 import type { CutSettings, CutState, GraphCut } from "../cut_frame.ts";
 import { COLD_RESIDUAL, isBlurred } from "../confirm.ts";
-import { type Branch, cutsOf } from "../grow.ts";
+import { type Branch, branchesOf, cutsOf } from "../grow.ts";
 import type { HeldTree } from "../held_tree.ts";
 import { formingProducts, mayForm } from "../power.ts";
 import { needsCuts } from "../stop.ts";
@@ -74,6 +74,7 @@ export function exactCutOf(
 ): ExactCut | undefined {
   if (!isWhole(tree, maxSegments)) return undefined;
   const { root } = branchesFrom(tree, held);
+  if (adjacency === "walk" && branchesOf(root).some(mayBeCut)) return undefined;
   const proposals = cutsOf(root).map(({ branch }) => branch.proposal);
   const residual = proposals.reduce((most, proposal) => Math.max(most, proposal.residual), 0);
   if (residual > COLD_RESIDUAL || isBlurred(root)) return undefined;
@@ -82,6 +83,11 @@ export function exactCutOf(
   // Two for each leaf's scores.
   const applications = Math.ceil(tree.products) + (adjacency === "given" ? 0 : 2 * tree.leaves);
   return { root, tree, residual, applications };
+}
+
+/** Whether a segment without a vector may have a cut all the same: NCut is hardly ever below λ. */
+function mayBeCut({ proposal: { residual, theta }, threshold }: Branch): boolean {
+  return residual > COLD_RESIDUAL && 1 - theta < threshold;
 }
 
 /**

@@ -51,7 +51,7 @@ function levelsOf({ leaves, levels }: TreeRoom): number {
 }
 
 /** Words of the struct `Progress`. */
-const PROGRESS_WORDS = 7 + 2 * STEPS;
+const PROGRESS_WORDS = 8 + 2 * STEPS;
 
 /** Where the workgroups of a round's second product lie. */
 const ROWS_OFFSET = 12;
@@ -174,7 +174,7 @@ function walkSides(
   const words = roundWords(n, size, room);
   const temporary = (count: number, label: string, kind: "block" | "indirect" = "block") =>
     recorder.temporary(count * 4, `cut ${label}`, kind);
-  const hessenberg = room.leaves * 2 * STEPS ** 2;
+  const hessenberg = room.leaves * 3 * STEPS ** 2;
   const right = {
     ...shared,
     flow: temporary(FLOW_ROWS * n, "flow"),
