@@ -77,7 +77,7 @@ export function exactCutOf(
   if (adjacency === "walk" && branchesOf(root).some(mayBeCut)) return undefined;
   const proposals = cutsOf(root).map(({ branch }) => branch.proposal);
   const residual = proposals.reduce((most, proposal) => Math.max(most, proposal.residual), 0);
-  if (residual > COLD_RESIDUAL || isBlurred(root)) return undefined;
+  if (!(residual <= COLD_RESIDUAL) || isBlurred(root)) return undefined;
   if (proposals.some(({ theta }) => theta < TOLD_THETA)) return undefined;
   if (adjacency === "walk" && proposals.some(({ theta }) => 1 - theta < TOLD_WALK_LAMBDA)) return undefined;
   // Two for each leaf's scores.
@@ -87,7 +87,7 @@ export function exactCutOf(
 
 /** Whether a segment without a vector may have a cut all the same: NCut is hardly ever below λ. */
 function mayBeCut({ proposal: { residual, theta }, threshold }: Branch): boolean {
-  return residual > COLD_RESIDUAL && 1 - theta < threshold;
+  return !(residual <= COLD_RESIDUAL) && !(1 - theta >= threshold);
 }
 
 /**
