@@ -74,12 +74,14 @@ export function exactCutOf(
 ): ExactCut | undefined {
   if (!isWhole(tree, maxSegments)) return undefined;
   const { root } = branchesFrom(tree, held);
-  if (adjacency === "walk" && branchesOf(root).some(mayBeCut)) return undefined;
   const proposals = cutsOf(root).map(({ branch }) => branch.proposal);
   const residual = proposals.reduce((most, proposal) => Math.max(most, proposal.residual), 0);
   if (!(residual <= COLD_RESIDUAL) || isBlurred(root)) return undefined;
   if (proposals.some(({ theta }) => theta < TOLD_THETA)) return undefined;
-  if (adjacency === "walk" && proposals.some(({ theta }) => 1 - theta < TOLD_WALK_LAMBDA)) return undefined;
+  if (adjacency === "walk") {
+    if (proposals.some(({ theta }) => 1 - theta < TOLD_WALK_LAMBDA)) return undefined;
+    if (branchesOf(root).some(mayBeCut)) return undefined;
+  }
   // Two for each leaf's scores.
   const applications = Math.ceil(tree.products) + (adjacency === "given" ? 0 : 2 * tree.leaves);
   return { root, tree, residual, applications };
