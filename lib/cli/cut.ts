@@ -9,7 +9,9 @@ import { cutWalk } from "../cut/cut_walk.ts";
 import type { HeldNode, HeldTree } from "../cut/held_tree.ts";
 import { OperatorSolver } from "../cut/operator.ts";
 import { cutGivenOnDevice } from "../cut/webgpu/exact_on_device.ts";
+import { fitsExactly } from "../cut/webgpu/exact_recursion.ts";
 import type { Segmentation } from "../cut/segmentation.ts";
+import { needsCuts } from "../cut/stop.ts";
 import { ExitCode, UsageError } from "../errors.ts";
 import { readSquareNpy } from "../npy.ts";
 import { spelledStats } from "../sink/lines.ts";
@@ -186,7 +188,9 @@ async function cutAdjacency(
       const onGpu = walk instanceof WebGpuWalk ? await cutGivenOnDevice(walk, settings, state) : undefined;
       if (onGpu) return onGpu.graph;
       const dense = new DenseAdjacency(data, n);
-      const adjacency = walk ? WalkGram.ofAdjacency(walk, dense.loops) : dense;
+      // What the device did not cut for want of digits is cut with all of them.
+      const isTried = walk instanceof WebGpuWalk && fitsExactly(walk) && !needsCuts(settings.stop);
+      const adjacency = walk && !isTried ? WalkGram.ofAdjacency(walk, dense.loops) : dense;
       const solver = new OperatorSolver(adjacency, settings);
       const weights = (nodes: Uint32Array) => dense.weights(nodes);
       return (await cutGraph({ n, solver, weights }, settings, state)).graph;

@@ -365,7 +365,9 @@ async function slowestMode(
       { length: size * size },
       (_, at) => dot(basis[Math.floor(at / size)]!, images[at % size]!),
     );
-    const weights = rightmostPair(projected, size).vector;
+    const { vector: found } = rightmostPair(projected, size);
+    // An eigenvector has no sign; the first direction, which the start gave, lends it one.
+    const weights = found[0]! < 0 ? found.map((weight) => -weight) : found;
     const vector = combine(basis, weights);
     const bx = combine(images, weights);
     const theta = dot(vector, bx);
