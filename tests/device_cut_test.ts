@@ -20,6 +20,7 @@ import { openModel } from "../lib/features/open_model.ts";
 import { gaussian, uniform } from "../lib/random.ts";
 import { takeColumns } from "../lib/walk/block.ts";
 import { Tally } from "../lib/walk/tally.ts";
+import { createCpuWalkDevice } from "../lib/walk/cpu/walk_device.ts";
 import { Recorder } from "../lib/walk/webgpu/recorder.ts";
 import type { WebGpuWalk, WebGpuWalkDevice } from "../lib/walk/webgpu/walk_device.ts";
 import { nodesUnder } from "./cut_trees.ts";
@@ -516,6 +517,7 @@ Deno.test("a stale basis is renewed by one product a column, by two where its pr
 Deno.test("cutOnDevice() agrees with the CPU on the attention of a scene, by one readback a frame", async () => {
   const seed = newSeed() % 1000;
   const network = await openModel("embedded", { device: "cpu" }, { grid: 32 });
+  const cpu = await createCpuWalkDevice();
   try {
     await withDevice(async (device) => {
       const agreements: number[] = [];
@@ -528,7 +530,9 @@ Deno.test("cutOnDevice() agrees with the CPU on the attention of a scene, by one
           const { layers } = await network.evaluate(frame);
           const walk = await device.walk(layers, 32, network.levelWeights);
           const settings = { ...SETTINGS, steps: network.walkSteps };
-          const expected = await cutFrame(walk, settings, onCpu);
+          const same = await cpu.walk(layers, 32, network.levelWeights);
+          const expected = await cutFrame(same, settings, onCpu);
+          same.release();
           const before = device.counters.readbacks;
           const found = await cutOnDevice(walk, settings, onGpu);
           const message = `scene ${own}, frame ${index}`;
@@ -549,6 +553,7 @@ Deno.test("cutOnDevice() agrees with the CPU on the attention of a scene, by one
       assert(mean >= 0.98 && Math.min(...agreements) >= 0.9, `agreements ${agreements}, scene ${seed}`);
     });
   } finally {
+    await cpu.close();
     await network.close();
   }
 });
