@@ -1,11 +1,17 @@
 // What the steps of exact products share: directions of a segment's Krylov space, each orthogonal to those before
-// it and to a known vector.
+// it and to a known vector, and the course of a step.
 //
-// Put behind `exact_types.wgsl` and before a step, which says what is known() at a position and, of a direction,
-// what is to_be_given() to the product.
-// Bindings: 10 Krylov bases [STEPS + 1, n]; 39 iterates; 40 progress; 41 gates, declared by the step.
+// Put behind `exact_types.wgsl` and before a step, which says what is known() at a position; how to guess() the first
+// direction and take() an image; what of a direction is to_be_given() to the product; whether the vector is_found(),
+// how directions combine() to it, and how to verify() it by its own image.
+// Bindings: 3 segments; 10 Krylov bases [STEPS + 1, n]; 39 iterates; 40 progress; 41 gates, declared by the step.
 // Workgroup: 256 threads, one segment. Cost: 4·j + 1 reads of the segment's part of a vector at direction j.
 
+// The segment has its vector.
+const IDLE = 0xffffffffu;
+
+// What is to be done next, as one thread decides it.
+var<workgroup> entry: u32;
 // ‖known‖².
 var<workgroup> whole: f32;
 var<workgroup> parts: array<vec4f, 256>;
@@ -105,4 +111,37 @@ fn close(s: u32, size: u32, thread: u32) {
     gates.columns = array<u32, 3>(0u, 0u, 0u);
     gates.rows = array<u32, 3>(0u, 0u, 0u);
   }
+}
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let s = group.x;
+  if (thread == 0u) {
+    entry = IDLE;
+    if (progress[s].done == 0u) {
+      entry = progress[s].phase;
+      progress[s].products += 1u;
+    }
+  }
+  let phase = workgroupUniformLoad(&entry);
+  if (phase == IDLE) { return; }
+  let segment = segments[s];
+  if (phase == VERIFY) {
+    verify(s, segment, thread);
+    return;
+  }
+  if (phase == 0u) {
+    if (!guess(s, segment, thread)) { return; }
+  } else {
+    take(s, segment, phase, thread);
+  }
+  let size = orthogonalise(segment, phase, thread);
+  if (phase > 0u) {
+    if (is_found(s, segment, phase, size, thread)) {
+      combine(s, segment, phase, thread);
+      return;
+    }
+    if (thread == 0u) { progress[s].phase = phase + 1u; }
+  }
+  give(segment, phase, select(0.0, 1.0 / size, size > 0.0), thread);
 }

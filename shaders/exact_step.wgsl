@@ -24,7 +24,6 @@
 @group(0) @binding(40) var<storage, read_write> progress: array<Progress>;
 @group(0) @binding(41) var<storage, read_write> gates: Gates;
 
-const IDLE = 0xffffffffu;
 // The vector is good enough, unless another one is better.
 const LOOK = 2u;
 // Largest ‖Bx − θx‖/θ, and that a θ below the least one counts as that.
@@ -44,7 +43,6 @@ const VANISHING = 1e-6;
 // Noise in a start that is guessed, so that no eigenvector is out of reach.
 const SPICE = 0.1;
 
-var<workgroup> entry: u32;
 // θ and ‖Bx − θx‖ of the vector found.
 var<workgroup> found: vec2f;
 var<workgroup> alpha: array<f32, 48>;
@@ -200,6 +198,11 @@ fn take(s: u32, segment: Segment, count: u32, thread: u32) {
 // Whether `count` directions have the vector, the new one being of that length before it is scaled. A second
 // vector that may still overtake, θ₂ + ‖Bx₂ − θ₂x₂‖ > θ, is followed before the first is believed.
 fn is_found(s: u32, segment: Segment, count: u32, size: f32, thread: u32) -> bool {
+  if (thread == 0u) {
+    alpha[count - 1u] = along[count];
+    beta[count - 1u] = size;
+  }
+  workgroupBarrier();
   var theta = 0.0;
   for (var place = 1u; place <= 2u; place++) {
     let value = eigenvalue(count, place, thread);
@@ -243,12 +246,18 @@ fn combine(s: u32, segment: Segment, count: u32, thread: u32) {
     krylov[count * level.n + position] = x;
     if (placed) { values[order[position]] = x / iterates[ROOTS * level.n + position]; }
   }
-  if (thread > 0u) { return; }
-  progress[s].found = count;
-  progress[s].phase = VERIFY;
+  if (thread == 0u) {
+    progress[s].found = count;
+    progress[s].phase = VERIFY;
+    if (placed) {
+      let residual = found.y / max(found.x, LEAST_THETA);
+      pairs[s] = Pair(found.x, residual, 0.0, 0u, progress[s].weight, progress[s].loops, pairs[s].held, 0.0);
+    }
+  }
   if (placed) {
-    let residual = found.y / max(found.x, LEAST_THETA);
-    pairs[s] = Pair(found.x, residual, 0.0, 0u, progress[s].weight, progress[s].loops, pairs[s].held, 0.0);
+    close(s, segment.size, thread);
+  } else {
+    give(segment, count, 1.0, thread);
   }
 }
 
@@ -282,48 +291,4 @@ fn verify(s: u32, segment: Segment, thread: u32) {
     pairs[s] = Pair(theta, residual, 0.0, 0u, progress[s].weight, progress[s].loops, 0.0, 0.0);
   }
   close(s, segment.size, thread);
-}
-
-@compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let s = group.x;
-  if (thread == 0u) {
-    entry = IDLE;
-    if (progress[s].done == 0u) {
-      entry = progress[s].phase;
-      progress[s].products += 1u;
-    }
-  }
-  let phase = workgroupUniformLoad(&entry);
-  if (phase == IDLE) { return; }
-  let segment = segments[s];
-  if (phase == VERIFY) {
-    verify(s, segment, thread);
-    return;
-  }
-  if (phase == 0u) {
-    if (!guess(s, segment, thread)) { return; }
-  } else {
-    take(s, segment, phase, thread);
-  }
-  let size = orthogonalise(segment, phase, thread);
-  if (thread == 0u && phase > 0u) {
-    alpha[phase - 1u] = along[phase];
-    beta[phase - 1u] = size;
-  }
-  workgroupBarrier();
-  var scale = select(0.0, 1.0 / size, size > 0.0);
-  if (phase > 0u) {
-    if (is_found(s, segment, phase, size, thread)) {
-      combine(s, segment, phase, thread);
-      if (placed) {
-        close(s, segment.size, thread);
-        return;
-      }
-      scale = 1.0;
-    } else if (thread == 0u) {
-      progress[s].phase = phase + 1u;
-    }
-  }
-  give(segment, phase, scale, thread);
 }

@@ -37,7 +37,6 @@ override tolerance: f32 = 3e-5;
 override fewest: u32 = 12u;
 override steady: u32 = 4u;
 
-const IDLE = 0xffffffffu;
 // A vector may be good enough.
 const LOOK = 2u;
 const LEAST_THETA = 1e-3;
@@ -56,7 +55,6 @@ const LARGE = 1e10;
 const SQUARINGS = 14u;
 const SLACK = 1e-3;
 
-var<workgroup> entry: u32;
 // A value of the recurrence, and its first and second derivative.
 var<workgroup> recurrence: array<vec3f, 48>;
 // Multipliers and exchanges of the elimination of H − θ.
@@ -385,41 +383,13 @@ fn combine(s: u32, segment: Segment, count: u32, thread: u32) {
   if (thread == 0u) { progress[s].phase = VERIFY; }
 }
 
-@compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let s = group.x;
-  if (thread == 0u) {
-    entry = IDLE;
-    if (progress[s].done == 0u) {
-      entry = progress[s].phase;
-      progress[s].products += 1u;
+// The image of the vector found is there.
+fn verify(s: u32, segment: Segment, thread: u32) {
+  if (left) {
+    for (var i = thread; i < segment.size; i += 256u) {
+      let position = segment.begin + i;
+      flow[CAME * level.n + position] = image(s, position);
     }
   }
-  let phase = workgroupUniformLoad(&entry);
-  if (phase == IDLE) { return; }
-  let segment = segments[s];
-  if (phase == VERIFY) {
-    if (left) {
-      for (var i = thread; i < segment.size; i += 256u) {
-        let position = segment.begin + i;
-        flow[CAME * level.n + position] = image(s, position);
-      }
-    }
-    close(s, segment.size, thread);
-    return;
-  }
-  if (phase == 0u) {
-    if (!guess(s, segment, thread)) { return; }
-  } else {
-    take(s, segment, phase, thread);
-  }
-  let size = orthogonalise(segment, phase, thread);
-  if (phase > 0u) {
-    if (is_found(s, segment, phase, size, thread)) {
-      combine(s, segment, phase, thread);
-      return;
-    }
-    if (thread == 0u) { progress[s].phase = phase + 1u; }
-  }
-  give(segment, phase, select(0.0, 1.0 / size, size > 0.0), thread);
+  close(s, segment.size, thread);
 }
