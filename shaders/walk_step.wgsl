@@ -6,11 +6,10 @@
 // left: π·P̃ = π, the stationary state, from P̃ᵀ. What is left is the flow W_ij = w_i·M_ij, w = π/d, Σw = m.
 //
 // The largest real eigenvalue of the Hessenberg matrix H is found by Laguerre's method on Hyman's recurrence, x with
-// (H − t)·x = p(t)·e_1, whose last value tells ‖P̃x − θx‖ = β·|last weight|. Where that is small p's sign is looked
-// at farther right, as complex eigenvalues may lead Laguerre's method past a real one; powers of (H + 1)/2 tell
-// whether a complex pair lies right of it, which comes of directions that are missing or is the host's to cut; and the
-// weights come from inverse iteration, as the recurrence loses those that the start has little of. Then the vector is
-// multiplied itself.
+// (H − t)·x = p(t)·e_1, whose last value tells ‖P̃x − θx‖ = β·|last weight|. Where that is small powers of (H + 1)/2
+// tell whether anything lies right of it: a complex pair, which comes of directions that are missing or is the host's
+// to cut, or what such a pair led Laguerre's method past. The weights come from inverse iteration, as the recurrence
+// loses those that the start has little of. Then the vector is multiplied itself.
 //
 // Put behind `exact_krylov.wgsl`.
 // Bindings: 2 order; 3 segments; 10 Krylov bases [STEPS + 1, n]; 39 iterates; 40 progress; 41 gates;
@@ -62,9 +61,8 @@ var<workgroup> factors: array<f32, 48>;
 var<workgroup> exchanged: array<u32, 48>;
 // θ, and the share of the last direction in its vector.
 var<workgroup> pair: vec2f;
-// An interval with an eigenvalue, and the last of the points in it by which p changes its sign.
-var<workgroup> section: vec2f;
-var<workgroup> change: atomic<u32>;
+// The largest entry of a power, as bits.
+var<workgroup> largest_bits: atomic<u32>;
 
 fn known(position: u32) -> f32 { return select(1.0, 0.0, left); }
 
@@ -219,50 +217,6 @@ fn hessenberg_vector(s: u32, count: u32, theta: f32) {
   }
 }
 
-// The sign of p(t).
-fn sign_at(s: u32, count: u32, t: f32) -> f32 {
-  var x: array<f32, 48>;
-  x[count - 1u] = 1.0;
-  var rest = 0.0;
-  for (var back = 0u; back < count; back++) {
-    let row = count - 1u - back;
-    let at = row_of(s, row, 0u);
-    rest = t * x[row];
-    for (var j = row; j < count; j++) { rest -= hessenberg[at + j] * x[j]; }
-    if (row == 0u) { break; }
-    rest /= hessenberg[at + row - 1u];
-    x[row - 1u] = rest;
-    if (abs(rest) > LARGE) {
-      for (var j = row - 1u; j < count; j++) { x[j] /= LARGE; }
-    }
-  }
-  return sign(-rest);
-}
-
-// The largest eigenvalue above a given one by which p changes its sign, or that one.
-fn largest_above(s: u32, count: u32, low: f32, thread: u32) -> f32 {
-  if (thread == 0u) {
-    section = vec2f(low, RIGHTMOST);
-    atomicStore(&change, 0u);
-  }
-  workgroupBarrier();
-  let top = sign_at(s, count, RIGHTMOST);
-  for (var round = 0u; round < rolled(3u); round++) {
-    let begin = section.x;
-    let width = (section.y - begin) / 257.0;
-    if (sign_at(s, count, begin + width * f32(thread + 1u)) != top) { atomicMax(&change, thread + 1u); }
-    workgroupBarrier();
-    if (thread == 0u) {
-      let steps = f32(atomicLoad(&change));
-      section = begin + width * vec2f(steps, steps + 1.0);
-      atomicStore(&change, 0u);
-    }
-    workgroupBarrier();
-  }
-  // Where no point had another sign there is nothing above.
-  return select((section.x + section.y) / 2.0, low, section.x == low);
-}
-
 // The largest real part of H's eigenvalues, nearly, by how fast the powers of (H + 1)/2 grow.
 fn rightmost_part(s: u32, count: u32, thread: u32) -> f32 {
   // The last power is e^grown times the matrix whose largest entry is 1.
@@ -270,7 +224,7 @@ fn rightmost_part(s: u32, count: u32, thread: u32) -> f32 {
   var rate = 0.0;
   var scale = 1.0;
   for (var step = 0u; step <= rolled(SQUARINGS); step++) {
-    if (thread == 0u) { atomicStore(&change, 0u); }
+    if (thread == 0u) { atomicStore(&largest_bits, 0u); }
     storageBarrier();
     workgroupBarrier();
     for (var at = thread; at < count * count; at += 256u) {
@@ -290,10 +244,10 @@ fn rightmost_part(s: u32, count: u32, thread: u32) -> f32 {
       }
       hessenberg[row_of(s, row, 1u + step % 2u) + column] = sum;
       // Positive numbers keep their order as bits.
-      atomicMax(&change, bitcast<u32>(abs(sum)));
+      atomicMax(&largest_bits, bitcast<u32>(abs(sum)));
     }
     workgroupBarrier();
-    let largest = bitcast<f32>(atomicLoad(&change));
+    let largest = bitcast<f32>(atomicLoad(&largest_bits));
     scale = 1.0 / largest;
     let more = log(largest);
     if (step > 0u) { rate = (grown + more) / exp2(f32(step - 1u)); }
@@ -323,8 +277,7 @@ fn is_found(s: u32, segment: Segment, count: u32, size: f32, thread: u32) -> boo
     }
   }
   if (workgroupUniformLoad(&entry) != LOOK) { return false; }
-  let likely = workgroupUniformLoad(&pair).x;
-  let theta = largest_above(s, count, likely, thread);
+  let theta = workgroupUniformLoad(&pair).x;
   var most = theta;
   if (!left) { most = rightmost_part(s, count, thread); }
   if (thread == 0u) {
