@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { dirname } from "node:path";
 import { locateFfmpeg } from "../lib/ffmpeg/locate.ts";
 import { uniform } from "../lib/random.ts";
+import { joinPieces } from "../lib/sink/resume.ts";
 import { openVideoSink } from "../lib/sink/video.ts";
 import type { Frame } from "../lib/source/frame.ts";
 import { openVideo } from "../lib/source/open.ts";
@@ -138,9 +139,44 @@ Deno.test("openVideoSink() keeps the times of pictures that are encoded behind a
     }
   }));
 
+Deno.test("joinPieces() keeps the times of pieces of few frames", () =>
+  inFolder(async (folder) => {
+    await clip(folder, "96x64", 0.8);
+    const whole = `${folder}/clip.mp4`;
+    const times = await packetTimes(whole);
+    for (const extension of ["mkv", "mp4", "mov"]) {
+      for (const done of [1, 6, times.length - 3, times.length - 1]) {
+        const path = (name: string) => `${folder}/${name}.${extension}`;
+        const encode = async (name: string, trim: string) => {
+          const filter = ["-map", "0:v", "-vf", `trim=${trim}`, "-fps_mode", "passthrough", "-copyts"];
+          const codec = ["-c:v", "libx264", "-preset", "ultrafast", "-avoid_negative_ts", "disabled"];
+          await ffmpeg("-y", "-i", whole, ...filter, ...codec, path(name));
+        };
+        await encode("done", `end_frame=${done}`);
+        await encode("rest", `start_frame=${done}`);
+        const ticks = 12_800;
+        await joinPieces(await locateFfmpeg(), {
+          pieces: [
+            { path: path("done"), first: 0 },
+            { path: path("rest"), first: Math.round(times[done]! * ticks) },
+          ],
+          timeBase: { num: 1, den: ticks },
+          ticks,
+          inputArgs: [],
+          outputArgs: ["-map", "0:v:0", "-c:v", "copy", path("joined")],
+        });
+        const joined = await packetTimes(path("joined"));
+        assertEquals(joined.length, times.length, `${extension}, ${done} done`);
+        joined.forEach((time, i) =>
+          assert(Math.abs(time - times[i]!) < 0.0015, `${extension}, ${done} done: ${joined}`)
+        );
+      }
+    }
+  }));
+
 Deno.test("--resume carries ids on: labels are those of a run that was not killed", () =>
   inFolder(async (folder) => {
-    await clip(folder, "96x64", 1.2);
+    await clip(folder, "96x64", 0.8);
     // Cold frames do not depend on what came before, so what ids depend on alone is left to differ.
     const args = [
       ...[`${folder}/clip.mp4`, "--device", "cpu", "--grid", "32", "--no-warm-start", "--max-segments", "6"],
@@ -151,7 +187,7 @@ Deno.test("--resume carries ids on: labels are those of a run that was not kille
     ];
     const whole = await walkcut(folder, [...args, ...outputs("a"), "-q"]);
     assertEquals([whole.code, whole.stderr], [0, ""]);
-    await killedRun(folder, [...args, ...outputs("b")], { frames: 8, rate: 0.6 });
+    await killedRun(folder, [...args, ...outputs("b")], { frames: 6, rate: 0.6 });
     const { code, stderr } = await walkcut(folder, [...args, ...outputs("b"), "--resume"]);
     assertEquals(code, 0, stderr);
     assertMatch(stderr, /goes on after the \d+ frames that are done/);

@@ -115,6 +115,8 @@ export async function joinPieces(ffmpeg: Ffmpeg, plan: JoinPlan): Promise<void> 
     const name = `file:${resolve(path)}`.replaceAll("'", `'\\''`);
     return [
       `file '${name}'`,
+      // ffmpeg does not know itself where a piece of a few packets starts, and would leave its times as they are.
+      `inpoint ${seconds(first).toFixed(6)}`,
       ...(next ? [`duration ${(seconds(next.first) - seconds(first)).toFixed(6)}`] : []),
     ];
   });
