@@ -42,6 +42,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     progress[thread].done = 0u;
     progress[thread].products = 0u;
     progress[thread].rivals = 0u;
+    progress[thread].overtaken = 0u;
   }
   if (thread == 0u) {
     gates.columns = array<u32, 3>(level.stride / 32u, state.segments, 1u);

@@ -20,7 +20,7 @@ struct Progress {
   rivals: u32,       // directions that were spent on a second vector that might overtake
   weight: f32,       // 1ᵀA1
   loops: f32,        // Σ A_ii
-  theta: f32,        // of the walk: the largest real part of what is known
+  overtaken: u32,    // of the walk: directions for which a mode other than the largest real one was good enough
   alpha: array<f32, 48>,
   beta: array<f32, 48>,
 }
@@ -35,10 +35,11 @@ struct Gates {
   multiplied: atomic<u32>,  // Σ |S| over all products of the frame
 }
 
-// Rows of `iterates` [3, n]: what is multiplied, D^-1/2·w; its image; and D^1/2·1.
+// Rows of `iterates` [3, n]: what is multiplied, D^-1/2·w; its image; and D^1/2·1, or Im z of a random walk's vector.
 const GIVEN = 0u;
 const IMAGE = 1u;
 const ROOTS = 2u;
+const IMAGINARY = 2u;
 
 // Rows of `flow` [3, n], by position: the share d of each row of M that stays inside its segment, w, and Mᵀw.
 const STAY = 0u;

@@ -1,12 +1,12 @@
 // The cut of each segment by the random walk inside it, once both its vectors are multiplied: the values that are
 // thresholded, and what the flow W_ij = w_i·M_ij says of the segment.
 //
-// u the right vector and g = P̃u:  θ = ⟨u, g⟩, and v = u + c·1 with c = mean(g)/(θ − 1) is P̃'s own eigenvector,
-// ‖P̃v − θv‖ = ‖g − θu − mean(g)·1‖. Degrees are w_i·d_i, in the stationary state what arrives, (Mᵀw)_i, as well;
-// vᵀ·diag(degrees)·v = 1; T = Σ(degrees − loops)/2, loops w_i·M_ii.
+// x + i·y the right vector, without its mean (y = 0 unless it is one of a complex pair, x ⟂ y), and g = P̃x:
+//   Re μ = ⟨x, g⟩/⟨x, x⟩, Im μ = −⟨y, g⟩/⟨y, y⟩, residual = ‖g − mean(g) − Re μ·x + Im μ·y‖/(‖x‖·Re μ).
+// v = x + c·1 with c from πᵀv = 0 is P̃'s own, π ∝ degrees. Degrees are w_i·d_i, in the stationary state what arrives,
+// (Mᵀw)_i, as well; vᵀ·diag(degrees)·v = 1; T = Σ(degrees − loops)/2, loops w_i·M_ii.
 //
-// A segment whose directions ended with a complex pair right of θ has no such vector: its residual is 1, its θ the
-// real part of the pair.
+// The residual is 1 where the directions ended before a vector had stayed good enough.
 //
 // Bindings: 2 order; 3 segments; 12 pairs; 13 values by node; 17 state; 36 M_ii; 38 R, the rows' weights w by node;
 // 39 iterates and 40 progress of the right vectors; 45 flow [3, n]. Workgroup: 256 threads, one segment. Dispatch: segments.
@@ -45,22 +45,28 @@ fn total(value: vec4f, thread: u32) -> vec4f {
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let segment = segments[group.x];
   let alone = segment.size < 2u;
-  // Whether nothing stays of some row; ⟨u, u⟩, ⟨u, g⟩ and Σg.
+  // Whether nothing stays of some row; ⟨x, x⟩, ⟨x, g⟩ and Σg.
   var first = vec4f();
-  // Σ w·d, Σ w·M_ii, Σ|w·d − Mᵀw|.
+  // Σ w·d, Σ w·M_ii, Σ|w·d − Mᵀw|, Σ w·d·x.
   var second = vec4f();
+  // ⟨y, y⟩, ⟨y, g⟩.
+  var turning = vec4f();
   for (var i = thread; i < segment.size; i += 256u) {
     let position = segment.begin + i;
     let stay = flow[STAY * level.n + position];
-    let u = iterates[GIVEN * level.n + position];
+    let x = iterates[GIVEN * level.n + position];
+    let y = iterates[IMAGINARY * level.n + position];
     let g = iterates[IMAGE * level.n + position] / stay;
-    first += vec4f(select(1.0, 0.0, stay > 0.0), u * u, u * g, g);
+    first += vec4f(select(1.0, 0.0, stay > 0.0), x * x, x * g, g);
+    turning += vec4f(y * y, y * g, 0.0, 0.0);
     let w = select(flow[WEIGHT * level.n + position], 1.0, alone);
     let degree = w * stay;
-    second += vec4f(degree, w * loops[order[position]], abs(degree - flow[CAME * level.n + position]), 0.0);
+    let gap = abs(degree - flow[CAME * level.n + position]);
+    second += vec4f(degree, w * loops[order[position]], gap, degree * x);
   }
   first = total(first, thread);
   second = total(second, thread);
+  turning = total(turning, thread);
   if (alone || first.x > 0.0) {
     for (var i = thread; i < segment.size; i += 256u) {
       values[order[segment.begin + i]] = 0.0;
@@ -74,16 +80,18 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     return;
   }
   let theta = first.z / first.y;
+  let imaginary = select(0.0, -turning.y / turning.x, turning.x > 0.0);
   let mean = first.w / f32(segment.size);
-  let shift = mean / min(theta - 1.0, -1e-7);
-  // ‖g − θu − mean‖², Σ degree·v².
+  let shift = -second.w / second.x;
+  // ‖g − mean − Re μ·x + Im μ·y‖², Σ degree·v².
   var third = vec4f();
   for (var i = thread; i < segment.size; i += 256u) {
     let position = segment.begin + i;
     let stay = flow[STAY * level.n + position];
-    let u = iterates[GIVEN * level.n + position];
-    let rest = iterates[IMAGE * level.n + position] / stay - theta * u - mean;
-    let v = u + shift;
+    let x = iterates[GIVEN * level.n + position];
+    let y = iterates[IMAGINARY * level.n + position];
+    let rest = iterates[IMAGE * level.n + position] / stay - mean - theta * x + imaginary * y;
+    let v = x + shift;
     third += vec4f(rest * rest, flow[WEIGHT * level.n + position] * stay * v * v, 0.0, 0.0);
   }
   third = total(third, thread);
@@ -94,10 +102,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     scales[node] = level.entryScale * flow[WEIGHT * level.n + position];
   }
   if (thread == 0u) {
-    let residual = sqrt(third.x / first.y) / max(theta, LEAST_THETA);
-    let is_vector = progress[group.x].found > 0u;
-    let own = select(vec2f(progress[group.x].theta, 1.0), vec2f(theta, residual), is_vector);
-    pairs[group.x] = Pair(own.x, own.y, 0.0, 0u, second.x, second.y, 0.0, 0.0);
+    let own = sqrt(third.x / first.y) / max(theta, LEAST_THETA);
+    let residual = select(1.0, own, progress[group.x].found > 0u);
+    pairs[group.x] = Pair(theta, residual, 0.0, 0u, second.x, second.y, 0.0, 0.0);
     if (!(second.z <= TOLERANCE * second.x)) { state.overflow = 2u; }
   }
 }

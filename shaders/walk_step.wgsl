@@ -7,16 +7,17 @@
 //
 // The largest real eigenvalue of the Hessenberg matrix H is found by Laguerre's method on Hyman's recurrence, x with
 // (H − t)·x = p(t)·e_1, whose last value tells ‖P̃x − θx‖ = β·|last weight|. Where that is small powers of (H + 1)/2
-// tell whether anything lies right of it: a complex pair, which comes of directions that are missing or is the host's
-// to cut, or what such a pair led Laguerre's method past. The weights come from inverse iteration, as the recurrence
-// loses those that the start has little of. Then the vector is multiplied itself.
+// tell whether another mode is slower, one that led Laguerre's method past it or a complex pair, μ and its conjugate;
+// then μ is H's in the plane that the last power leaves. The weights come from inverse iteration, as the recurrence
+// loses those that the start has little of. Of a pair's z = x + i·y x is taken, in the phase that makes it longest: the
+// longer axis of the ellipses that the walk turns on. It is multiplied itself; y is kept for P̃x = Re μ·x − Im μ·y.
 //
 // Put behind `exact_krylov.wgsl`.
 // Bindings: 2 order; 3 segments; 10 Krylov bases [STEPS + 1, n]; 39 iterates; 40 progress; 41 gates;
 // 42 Mᵀ·z [segment, stride]; 45 flow [3, n]; 46 H and two matrices to work in [segment, 3, STEPS, STEPS].
 // Workgroup: 256 threads, one segment. Dispatch: segments.
-// Cost: 4·j + 6 reads of the segment's part of a vector at step j, some 15·j² operations of one thread, and 14·j³ of
-// all of them where a vector may be found.
+// Cost: 4·j + 6 reads of the segment's part of a vector at step j, some 15·j² operations of one thread, and where a
+// vector may be found 18·j³ of all of them and 30·j² of one.
 
 @group(0) @binding(2) var<storage, read> order: array<u32>;
 @group(0) @binding(3) var<storage, read> segments: array<Segment>;
@@ -51,16 +52,22 @@ const MOST_ROUNDS = 16u;
 // Values of the recurrence are scaled down from here.
 const LARGE = 1e10;
 // Squarings of (H + 1)/2, and what its powers may be wrong by.
-const SQUARINGS = 14u;
-const SLACK = 1e-3;
+const SQUARINGS = 18u;
+const SLACK = 2e-5;
+// ‖Hz − μz‖ below which z is a mode.
+const MODE = 2e-5;
+// ‖Hx − θx‖ below which x has no plane, of length 1.
+const LINE = 1e-5;
 
 // A value of the recurrence, and its first and second derivative.
 var<workgroup> recurrence: array<vec3f, 48>;
-// Multipliers and exchanges of the elimination of H − θ.
-var<workgroup> factors: array<f32, 48>;
+// Multipliers and exchanges of the elimination of H − μ.
+var<workgroup> factors: array<vec2f, 48>;
 var<workgroup> exchanged: array<u32, 48>;
-// θ, and the share of the last direction in its vector.
-var<workgroup> pair: vec2f;
+// z in terms of the directions; `weights` are its real parts.
+var<workgroup> modes: array<vec2f, 48>;
+// The largest real eigenvalue, and the share of the last direction in its vector.
+var<workgroup> real_mode: vec2f;
 // The largest entry of a power, as bits.
 var<workgroup> largest_bits: atomic<u32>;
 
@@ -123,7 +130,8 @@ fn take(s: u32, segment: Segment, count: u32, thread: u32) {
   if (thread == 0u) { whole = f32(segment.size); }
 }
 
-// Where row `row` of a matrix lies: 0 H, 1 what elimination leaves of H − θ; 1 and 2 powers of (H + 1)/2.
+// Where row `row` of a matrix lies: 0 H; 1 and 2 powers of (H + 1)/2 in turn, or real and imaginary part of what
+// elimination leaves of H − μ.
 fn row_of(s: u32, row: u32, matrix: u32) -> u32 {
   return ((3u * s + matrix) * STEPS + row) * STEPS;
 }
@@ -168,57 +176,127 @@ fn dominant(s: u32, count: u32) -> vec2f {
   return vec2f(t, abs(recurrence[count - 1u].x) * inverseSqrt(square));
 }
 
-// `weights`: the eigenvector of H's first `count` rows at θ by inverse iteration, by one thread.
-fn hessenberg_vector(s: u32, count: u32, theta: f32) {
-  for (var j = 0u; j < count; j++) {
-    hessenberg[row_of(s, 0u, 1u) + j] = hessenberg[row_of(s, 0u, 0u) + j] - select(0.0, theta, j == 0u);
-  }
+fn times(a: vec2f, b: vec2f) -> vec2f { return vec2f(a.x * b.x - a.y * b.y, a.x * b.y + a.y * b.x); }
+
+fn over(a: vec2f, b: vec2f) -> vec2f { return times(a, vec2f(b.x, -b.y)) / dot(b, b); }
+
+fn left_over(s: u32, row: u32, column: u32) -> vec2f {
+  return vec2f(hessenberg[row_of(s, row, 1u) + column], hessenberg[row_of(s, row, 2u) + column]);
+}
+
+fn leave(s: u32, row: u32, column: u32, value: vec2f) {
+  hessenberg[row_of(s, row, 1u) + column] = value.x;
+  hessenberg[row_of(s, row, 2u) + column] = value.y;
+}
+
+// Row `row` of H − μ.
+fn shifted(s: u32, row: u32, column: u32, mu: vec2f) -> vec2f {
+  return vec2f(hessenberg[row_of(s, row, 0u) + column], 0.0) - select(vec2f(), mu, row == column);
+}
+
+// A pivot that can be divided by.
+fn pivot_of(value: vec2f) -> vec2f { return select(value, vec2f(1e-9, 0.0), dot(value, value) < 1e-18); }
+
+// `modes` and `weights`: the eigenvector z of H's first `count` rows at μ by inverse iteration, by one thread.
+// Returns ‖(H − μ)·z‖.
+fn hessenberg_vector(s: u32, count: u32, mu: vec2f) -> f32 {
+  var shrunk = 0.0;
+  for (var j = 0u; j < count; j++) { leave(s, 0u, j, shifted(s, 0u, j, mu)); }
   for (var i = 0u; i + 1u < count; i++) {
-    let upper = row_of(s, i, 1u);
-    let lower = row_of(s, i + 1u, 1u);
-    let plain = row_of(s, i + 1u, 0u);
-    let below = hessenberg[plain + i];
-    var pivot = hessenberg[upper + i];
-    let exchange = abs(below) > abs(pivot);
-    if (abs(pivot) < 1e-9) { pivot = 1e-9; }
-    let factor = select(below / pivot, pivot / below, exchange);
+    let below = hessenberg[row_of(s, i + 1u, 0u) + i];
+    let own = left_over(s, i, i);
+    let exchange = below * below > dot(own, own);
+    let pivot = pivot_of(own);
+    var factor = over(vec2f(below, 0.0), pivot);
+    if (exchange) { factor = own / below; }
     exchanged[i] = u32(exchange);
     factors[i] = factor;
     for (var j = i; j < count; j++) {
-      let above = hessenberg[upper + j];
-      let beneath = hessenberg[plain + j] - select(0.0, theta, j == i + 1u);
-      hessenberg[upper + j] = select(above, beneath, exchange);
-      hessenberg[lower + j] = select(beneath - factor * above, above - factor * beneath, exchange);
+      let above = left_over(s, i, j);
+      let beneath = shifted(s, i + 1u, j, mu);
+      leave(s, i, j, select(above, beneath, exchange));
+      leave(s, i + 1u, j, select(beneath, above, exchange) - times(factor, select(above, beneath, exchange)));
     }
-    if (!exchange) { hessenberg[upper + i] = pivot; }
+    if (!exchange) { leave(s, i, i, pivot); }
   }
-  let corner = row_of(s, count - 1u, 1u) + count - 1u;
-  if (abs(hessenberg[corner]) < 1e-9) { hessenberg[corner] = 1e-9; }
-  for (var i = 0u; i < count; i++) { weights[i] = 1.0; }
+  leave(s, count - 1u, count - 1u, pivot_of(left_over(s, count - 1u, count - 1u)));
+  for (var i = 0u; i < count; i++) { modes[i] = vec2f(1.0, 0.0); }
   for (var iteration = 0u; iteration < rolled(3u); iteration++) {
     for (var i = 0u; i + 1u < count; i++) {
-      let upper = weights[i];
-      let lower = weights[i + 1u];
       let exchange = exchanged[i] == 1u;
-      weights[i] = select(upper, lower, exchange);
-      weights[i + 1u] = select(lower - factors[i] * upper, upper - factors[i] * lower, exchange);
+      let upper = select(modes[i], modes[i + 1u], exchange);
+      let lower = select(modes[i + 1u], modes[i], exchange);
+      modes[i] = upper;
+      modes[i + 1u] = lower - times(factors[i], upper);
     }
     var square = 0.0;
     for (var back = 0u; back < count; back++) {
       let i = count - 1u - back;
-      let at = row_of(s, i, 1u);
-      var sum = weights[i];
-      for (var j = i + 1u; j < count; j++) { sum -= hessenberg[at + j] * weights[j]; }
-      sum /= hessenberg[at + i];
-      weights[i] = sum;
-      square += sum * sum;
+      var sum = modes[i];
+      for (var j = i + 1u; j < count; j++) { sum -= times(left_over(s, i, j), modes[j]); }
+      modes[i] = over(sum, left_over(s, i, i));
+      square += dot(modes[i], modes[i]);
     }
-    for (var i = 0u; i < count; i++) { weights[i] *= inverseSqrt(square); }
+    shrunk = inverseSqrt(square);
+    for (var i = 0u; i < count; i++) { modes[i] *= shrunk; }
   }
+  // The phase that makes zᵀz positive makes the real part longest.
+  var turn = vec2f();
+  for (var i = 0u; i < count; i++) { turn += times(modes[i], modes[i]); }
+  let angle = -0.5 * atan2(turn.y, turn.x);
+  for (var i = 0u; i < count; i++) {
+    modes[i] = times(modes[i], vec2f(cos(angle), sin(angle)));
+    weights[i] = modes[i].x;
+  }
+  return shrunk;
 }
 
-// The largest real part of H's eigenvalues, nearly, by how fast the powers of (H + 1)/2 grow.
-fn rightmost_part(s: u32, count: u32, thread: u32) -> f32 {
+// An eigenvalue of H in the plane that its power in matrix 1 leaves of two slowest modes; by one thread. Of
+// `recurrence` x and y are a basis of the plane, z an image.
+fn turning(s: u32, count: u32) -> vec2f {
+  var square = 0.0;
+  for (var i = 0u; i < count; i++) {
+    var sum = 0.0;
+    for (var j = 0u; j < count; j++) { sum += hessenberg[row_of(s, i, 1u) + j] * noise(j); }
+    recurrence[i] = vec3f(sum, 0.0, 0.0);
+    square += sum * sum;
+  }
+  for (var i = 0u; i < count; i++) { recurrence[i].x *= inverseSqrt(square); }
+  // H in the plane, a column each.
+  var first = vec2f();
+  var second = vec2f();
+  for (var v = 0u; v < rolled(2u); v++) {
+    var inner = vec2f();
+    for (var i = 0u; i < count; i++) {
+      var sum = 0.0;
+      for (var j = max(i, 1u) - 1u; j < count; j++) {
+        sum += hessenberg[row_of(s, i, 0u) + j] * select(recurrence[j].x, recurrence[j].y, v == 1u);
+      }
+      recurrence[i].z = sum;
+      inner += sum * recurrence[i].xy;
+    }
+    if (v == 1u) {
+      second = inner;
+      break;
+    }
+    square = 0.0;
+    for (var i = 0u; i < count; i++) {
+      recurrence[i].y = recurrence[i].z - inner.x * recurrence[i].x;
+      square += recurrence[i].y * recurrence[i].y;
+    }
+    first = vec2f(inner.x, sqrt(square));
+    if (first.y < LINE) { return vec2f(first.x, 0.0); }
+    for (var i = 0u; i < count; i++) { recurrence[i].y /= first.y; }
+  }
+  let middle = (first.x + second.y) / 2.0;
+  let half = (first.x - second.y) / 2.0;
+  let discriminant = half * half + first.y * second.x;
+  let root = sqrt(abs(discriminant));
+  return select(vec2f(middle + root, 0.0), vec2f(middle, root), discriminant < 0.0);
+}
+
+// The largest |1 + μ| − 1 of H's eigenvalues, nearly, by how fast the powers of (H + 1)/2 grow.
+fn slowness(s: u32, count: u32, thread: u32) -> f32 {
   // The last power is e^grown times the matrix whose largest entry is 1.
   var grown = 0.0;
   var rate = 0.0;
@@ -270,23 +348,37 @@ fn is_found(s: u32, segment: Segment, count: u32, size: f32, thread: u32) -> boo
   if (thread == 0u) {
     entry = 0u;
     if (exhausted || count >= min(fewest, room)) {
-      pair = dominant(s, count);
-      let small = is_small(size * pair.y, pair.x);
+      real_mode = dominant(s, count);
+      let small = is_small(size * real_mode.y, real_mode.x);
       progress[s].rivals = select(0u, progress[s].rivals + 1u, small);
-      entry = select(0u, LOOK, exhausted || progress[s].rivals > steady);
+      // In the last directions in any case: another mode than the largest real one has to stay as well.
+      entry = select(0u, LOOK, progress[s].rivals > steady || count + steady >= room);
     }
   }
   if (workgroupUniformLoad(&entry) != LOOK) { return false; }
-  let theta = workgroupUniformLoad(&pair).x;
+  let theta = workgroupUniformLoad(&real_mode).x;
   var most = theta;
-  if (!left) { most = rightmost_part(s, count, thread); }
+  if (!left) { most = slowness(s, count, thread); }
   if (thread == 0u) {
-    let rightmost = most <= theta + SLACK;
-    hessenberg_vector(s, count, theta);
-    let found = rightmost && is_small(size * abs(weights[count - 1u]), theta);
-    entry = u32(found || exhausted);
-    progress[s].found = select(0u, count, rightmost);
-    progress[s].theta = most;
+    let overtaken = most > theta + SLACK;
+    var mu = vec2f(theta, 0.0);
+    var pair = mu;
+    if (overtaken) {
+      // A real mode, or else one of a pair.
+      mu = vec2f(most, 0.0);
+      pair = turning(s, count);
+    }
+    for (var attempt = 0u; attempt < rolled(2u); attempt++) {
+      let error = hessenberg_vector(s, count, mu);
+      if (!overtaken || error < MODE) { break; }
+      mu = pair;
+    }
+    let small = is_small(size * length(modes[count - 1u]), mu.x);
+    progress[s].overtaken = select(0u, progress[s].overtaken + 1u, overtaken && small);
+    // Once there are no directions left there is nothing that could overtake.
+    let stays = select(small, progress[s].overtaken > steady || size <= VANISHING, overtaken);
+    entry = u32(exhausted || stays);
+    progress[s].found = select(0u, count, stays);
   }
   return workgroupUniformLoad(&entry) == 1u;
 }
@@ -298,17 +390,19 @@ fn is_small(error: f32, theta: f32) -> bool {
 
 // The vector found, in the place of the new direction: to be multiplied itself.
 fn combine(s: u32, segment: Segment, count: u32, thread: u32) {
+  // The first direction is the guess, so its weight says which way the right vector points.
+  let turned = select(1.0, -1.0, !left && weights[0] < 0.0);
   var sums = vec4f();
   for (var i = thread; i < segment.size; i += 256u) {
     let position = segment.begin + i;
-    var x = 0.0;
+    var z = vec2f();
     for (var v = 0u; v < count; v++) {
-      x += weights[v] * krylov[v * level.n + position];
+      z += modes[v] * krylov[v * level.n + position];
     }
-    // The first direction is the guess, so its weight says which way the right vector points.
-    if (!left && weights[0] < 0.0) { x = -x; }
-    krylov[count * level.n + position] = x;
-    sums += vec4f(x, 0.0, 0.0, 0.0);
+    z *= turned;
+    krylov[count * level.n + position] = z.x;
+    iterates[IMAGINARY * level.n + position] = z.y;
+    sums += vec4f(z.x, 0.0, 0.0, 0.0);
   }
   let sign = select(1.0, -1.0, total(sums, thread).x < 0.0);
   if (left) {

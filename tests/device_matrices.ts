@@ -78,6 +78,16 @@ export function reversible(matrix: Float32Array, n: number): Float32Array<ArrayB
   return disturbed(out, n, 0, 0);
 }
 
+/** Three parts of unequal size, from one on to the next: the second eigenvalue is one of a complex pair. */
+export function roundWalk(n: number, seed: number): Float32Array<ArrayBuffer> {
+  const part = (i: number) => i < 0.5 * n ? 0 : i < 0.8 * n ? 1 : 2;
+  const weights = Float32Array.from({ length: n * n }, (_, at) => {
+    const step = (part(at % n) - part(Math.floor(at / n)) + 3) % 3;
+    return [0.8, 0.19, 0.01][step]!;
+  });
+  return disturbed(weights, n, 0.1, seed);
+}
+
 /** Neighbours on a grid, in four quarters that are tied more weakly: of nearly full rank. */
 export function gridWalk(side: number, seed: number): Float32Array<ArrayBuffer> {
   const next = uniform(seed);

@@ -1,5 +1,5 @@
 /**
- * The rightmost eigenvalue of a small matrix that is not symmetric, and its vector, in float64.
+ * The slowest mode of a small matrix that is not symmetric, in float64.
  *
  * @module
  */
@@ -11,28 +11,53 @@ const ITERATIONS = 3;
 const STUCK = 10;
 const MOST_STEPS = 60;
 
-/** An eigenvalue and its vector of length 1. */
-export interface RealPair {
-  readonly value: number;
-  /** `[n]`. */
-  readonly vector: Float64Array;
+/** An eigenvalue, one of a pair where its imaginary part is not 0. */
+export interface Eigenvalue {
+  readonly re: number;
+  readonly im: number;
+}
+
+/** An eigenvalue and its vector z. */
+export interface Mode {
+  readonly value: Eigenvalue;
+  /** Re z and, where the eigenvalue is one of a pair, Im z, orthogonal and no longer: `[1 or 2][n]`, ‖z‖ = 1. */
+  readonly parts: readonly Float64Array[];
 }
 
 /**
- * The eigenvalue of largest real part, and its vector. Where that is one of a complex pair it is their real part and
- * a vector in their plane, as a residual tells.
+ * The mode of the eigenvalue μ that has the largest |1 + μ|: that by which a walk that stays where it is every second
+ * time forgets slowest. Of a pair it is the one with Im μ > 0.
  *
  * @param matrix `[n, n]` row-major. Not changed.
  */
-export function rightmostPair(matrix: Float64Array, n: number): RealPair {
-  const value = eigenvaluesOf(matrix, n).reduce((most, { re }) => Math.max(most, re), -Infinity);
-  return { value, vector: vectorAt(matrix, n, value) };
+export function slowestModeOf(matrix: Float64Array, n: number): Mode {
+  const slowness = ({ re, im }: Eigenvalue) => Math.hypot(1 + re, im);
+  const value = eigenvaluesOf(matrix, n).reduce((most, own) => slowness(own) > slowness(most) ? own : most);
+  const { re, im } = value;
+  if (im === 0) return { value, parts: [vectorAt(matrix, n, re)] };
+  // H·x + im·y = re·x and H·y − im·x = re·y, for z = x + i·y.
+  const both = new Float64Array(4 * n * n);
+  for (let i = 0; i < n; i++) {
+    both.set(matrix.subarray(i * n, (i + 1) * n), 2 * i * n);
+    both.set(matrix.subarray(i * n, (i + 1) * n), 2 * (n + i) * n + n);
+    both[2 * i * n + n + i] = Math.abs(im);
+    both[2 * (n + i) * n + i] = -Math.abs(im);
+  }
+  const z = vectorAt(both, 2 * n, re);
+  return { value: { re, im: Math.abs(im) }, parts: turned(z.subarray(0, n), z.subarray(n)) };
 }
 
-/** An eigenvalue, one of a pair where its imaginary part is not 0. */
-interface Eigenvalue {
-  readonly re: number;
-  readonly im: number;
+/** z times the number of length 1 that makes its real part longest; the imaginary one is then orthogonal to it. */
+export function turned(re: Float64Array, im: Float64Array): [re: Float64Array, im: Float64Array] {
+  // The square of that number turns zᵀz to a positive one.
+  let [real, imaginary] = [0, 0];
+  re.forEach((x, i) => {
+    real += x * x - im[i]! ** 2;
+    imaginary += 2 * x * im[i]!;
+  });
+  const angle = -Math.atan2(imaginary, real) / 2;
+  const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
+  return [re.map((x, i) => cos * x - sin * im[i]!), re.map((x, i) => sin * x + cos * im[i]!)];
 }
 
 /** All eigenvalues, by Francis's double steps on the Hessenberg form. */

@@ -9,7 +9,9 @@
  *   1 is its known right eigenvector, its left Perron vector π (π·P̃ = π) is what deflates it.
  * - The values that are thresholded are its second right eigenvector. Power iteration with
  *   one deflation finds it; the iterates are kept and combined (Arnoldi), which needs the
- *   square root of the products. Of complex pairs it takes the slowest real mode it can.
+ *   square root of the products. The second is that of largest |1 + μ|; where it is one of a complex
+ *   pair, which turns in a plane, the values are the real part of z in the phase that makes it longest, z
+ *   without its mean: the longer axis of the ellipses that the walk turns on.
  * - NCut is that of Meila and Shi, P(A→B | A) + P(B→A | B) in the stationary state: the NCut
  *   of the flow W_ij = w_i·M_ij, w = π/d, symmetrised. W's rows weigh as M's own on average:
  *   Σw = |S|. So T/(n − 1) means what it does for M's rows, and shrinks with what leaves S.
@@ -17,7 +19,7 @@
  * @module
  */
 import { gaussian } from "../random.ts";
-import { rightmostPair } from "./hessenberg.ts";
+import { slowestModeOf, turned } from "./hessenberg.ts";
 import { LEAST_THETA, settled } from "./operator.ts";
 import { align, splitProposal, wholeProposal } from "./proposal.ts";
 import type { SegmentWalk, WalkSource } from "./segment_walk.ts";
@@ -316,13 +318,14 @@ function meanOf(x: Float64Array): number {
 }
 
 interface EigenPair {
+  /** Re μ. */
   readonly theta: number;
   readonly vector: Float64Array;
-  /** ‖Bx − θx‖/θ. */
+  /** ‖Bz − μz‖/(θ‖z‖). */
   readonly residual: number;
 }
 
-interface Mode {
+interface Iteration {
   readonly apply: (x: Float64Array) => Promise<Float64Array>;
   /** Removes the known part of a vector, in place. */
   readonly deflate: (x: Float64Array) => void;
@@ -333,15 +336,15 @@ interface Mode {
 }
 
 /**
- * The eigenvector of largest real part that is left after deflation, by Rayleigh–Ritz on a
- * growing basis of residuals (Arnoldi from two directions: one alone may have hardly any
- * part in it). A full basis is reduced to its best vector.
+ * The slowest mode that is left after deflation, by Rayleigh–Ritz on a growing basis of residuals
+ * (Arnoldi from two directions: one alone may have hardly any part in it). A full basis is
+ * reduced to its best vector.
  */
 async function slowestMode(
-  { apply, deflate, begin, tolerance, rounding }: Mode,
+  { apply, deflate, begin, tolerance, rounding }: Iteration,
 ): Promise<EigenPair> {
   const m = begin.length;
-  let best: EigenPair = { theta: 0, vector: begin, residual: Infinity };
+  let best: Pick<RitzMode, "theta" | "parts" | "residual"> = { theta: 0, parts: [begin], residual: Infinity };
   let basis: Float64Array[] = [];
   let images: Float64Array[] = [];
   let steady = 0;
@@ -354,35 +357,92 @@ async function slowestMode(
     return Math.sqrt(dot(x, x)) > 1e-11 * before && normalise(x) ? x : undefined;
   };
   const other = Float64Array.from(gaussian(m, 3 * m));
-  let next = fresh(begin.slice()) ?? fresh(other);
+  const first = fresh(begin.slice()) ?? fresh(other);
+  let next = first;
   for (let products = 0; next && products < MOST_PRODUCTS; products++) {
     const image: Float64Array = await apply(next);
     deflate(image);
     basis.push(next);
     images.push(image);
-    const size = basis.length;
-    const projected = Float64Array.from(
-      { length: size * size },
-      (_, at) => dot(basis[Math.floor(at / size)]!, images[at % size]!),
-    );
-    const { vector: found } = rightmostPair(projected, size);
-    // An eigenvector has no sign; the first direction, which the start gave, lends it one.
-    const weights = found[0]! < 0 ? found.map((weight) => -weight) : found;
-    const vector = combine(basis, weights);
-    const bx = combine(images, weights);
-    const theta = dot(vector, bx);
-    const r = bx.slice();
-    addTo(r, vector, -theta);
-    const residual = Math.sqrt(dot(r, r)) / Math.max(Math.abs(theta), LEAST_THETA);
-    if (residual < best.residual || size === 2) best = { theta, vector, residual };
+    const found = ritzMode(basis, images);
+    const { theta, residual } = found;
+    if (residual < best.residual || basis.length === 2) best = found;
     steady = residual <= rounding || settled(residual, theta, tolerance) ? steady + 1 : 0;
-    if (products >= Math.min(m - 2, FEWEST) && steady > STEADY) return best;
-    if (size === DEPTH) [basis, images] = [[vector], [bx]];
-    next = (products === 0 ? fresh(other) : undefined) ?? fresh(r);
+    if (products >= Math.min(m - 2, FEWEST) && steady > STEADY) break;
+    if (basis.length === DEPTH) [basis, images] = alone(found);
+    next = (products === 0 ? fresh(other) : undefined) ?? fresh(found.rest);
   }
-  return best;
+  const vector = valuesOf(best.parts);
+  deflate(vector);
+  // A mode has no sign; the first direction, which the start gave, lends it one.
+  if (dot(vector, first ?? begin) < 0) { for (let i = 0; i < m; i++) vector[i] = -vector[i]!; }
+  return { theta: best.theta, residual: best.residual, vector };
 }
 
+/** A mode of B as a basis has it. */
+interface RitzMode {
+  /** Re μ. */
+  readonly theta: number;
+  /** Re z and, of a pair, Im z, orthogonal; ‖z‖ = 1. */
+  readonly parts: readonly Float64Array[];
+  /** Their images. */
+  readonly images: readonly Float64Array[];
+  /** ‖Bz − μz‖/θ. */
+  readonly residual: number;
+  /** The longer part of Bz − μz. */
+  readonly rest: Float64Array;
+}
+
+/**
+ * @param basis `[j][m]`, orthonormal.
+ * @param images `[j][m]`: B of each.
+ */
+function ritzMode(basis: readonly Float64Array[], images: readonly Float64Array[]): RitzMode {
+  const size = basis.length;
+  const projected = Float64Array.from(
+    { length: size * size },
+    (_, at) => dot(basis[Math.floor(at / size)]!, images[at % size]!),
+  );
+  const { value: { re, im }, parts: weights } = slowestModeOf(projected, size);
+  const parts = weights.map((own) => combine(basis, own));
+  const moved = weights.map((own) => combine(images, own));
+  // B(x + i·y) = (re + i·im)·(x + i·y).
+  const rests = moved.map((own, p) => {
+    const rest = own.slice();
+    addTo(rest, parts[p]!, -re);
+    if (parts[1 - p]) addTo(rest, parts[1 - p]!, p === 0 ? im : -im);
+    return rest;
+  });
+  const squares = rests.map((rest) => dot(rest, rest));
+  const error = Math.sqrt(squares.reduce((sum, square) => sum + square));
+  const longer = squares[1] !== undefined && squares[1] > squares[0]! ? 1 : 0;
+  return {
+    theta: re,
+    parts,
+    images: moved,
+    residual: error / Math.max(Math.abs(re), LEAST_THETA),
+    rest: rests[longer]!,
+  };
+}
+
+/** A basis of nothing but one mode, and its images. */
+function alone({ parts, images }: RitzMode): [basis: Float64Array[], images: Float64Array[]] {
+  const sizes = parts.map((part) => Math.sqrt(dot(part, part)));
+  // An imaginary part of next to no length would not be orthogonal any more.
+  const kept = [...sizes.keys()].filter((p) => sizes[p]! > 1e-6);
+  const scaled = (vectors: readonly Float64Array[]) => kept.map((p) => vectors[p]!.map((v) => v / sizes[p]!));
+  return [scaled(parts), scaled(images)];
+}
+
+/** The vector of a mode, or of a pair the longest real part of its own without its mean. */
+function valuesOf([re, im]: readonly Float64Array[]): Float64Array {
+  if (!im) return re!;
+  const [x, y] = [re!, im].map((part) => {
+    const mean = meanOf(part);
+    return part.map((v) => v - mean);
+  });
+  return turned(x!, y!)[0];
+}
 function combine(vectors: readonly Float64Array[], weights: Float64Array): Float64Array {
   const out = new Float64Array(vectors[0]!.length);
   weights.forEach((weight, j) => addTo(out, vectors[j]!, weight));

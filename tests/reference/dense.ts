@@ -307,11 +307,24 @@ export function denseStationary(p: Float64Array, n: number): Float64Array {
   return Float64Array.from({ length: n }, (_, i) => m[i * (n + 1) + n]! / m[i * (n + 1) + i]!);
 }
 
+/** A mode of a walk. */
+export interface WalkMode {
+  /** Re μ. */
+  readonly value: number;
+  /** z, or the real part of a pair's in the phase that makes it longest; without its mean. */
+  readonly vector: Float64Array;
+  /** Length of the imaginary part in that phase against that of the real one; 0 of a real mode. */
+  readonly roundness: number;
+}
+
+/** Roundness from which the axes of a mode are a tie. */
+export const MOST_ROUND = 0.98;
+
 /**
- * Second right eigenvector of a row-stochastic matrix: the lazy walk (P + I)/2 less
- * its known part 1·πᵀ, squared until one direction is left. Needs that eigenvalue to be real.
+ * Second right eigenvector of a row-stochastic matrix: the lazy walk (P + 1)/2 less its known part 1·πᵀ, squared
+ * until one direction is left, or the plane of a complex pair.
  */
-export function denseSecond(p: Float64Array, n: number): { value: number; vector: Float64Array } {
+export function denseSecond(p: Float64Array, n: number): WalkMode {
   const pi = denseStationary(p, n);
   let e: Float64Array = new Float64Array(n * n);
   for (let i = 0; i < n; i++) {
@@ -323,21 +336,78 @@ export function denseSecond(p: Float64Array, n: number): { value: number; vector
     for (const v of e) largest = Math.max(largest, Math.abs(v));
     for (let i = 0; i < e.length; i++) e[i]! /= largest;
   }
-  let column = 0;
-  let longest = 0;
-  for (let j = 0; j < n; j++) {
-    let size = 0;
-    for (let i = 0; i < n; i++) size += e[i * n + j]! ** 2;
-    if (size > longest) [column, longest] = [j, size];
-  }
-  const vector = Float64Array.from({ length: n }, (_, i) => e[i * n + column]! / Math.sqrt(longest));
-  let value = 0;
-  for (let i = 0; i < n; i++) {
-    let px = 0;
-    for (let j = 0; j < n; j++) px += p[i * n + j]! * vector[j]!;
-    value += px * vector[i]!;
-  }
-  return { value, vector };
+  const columns = Array.from(
+    { length: n },
+    (_, j) => centred(Float64Array.from({ length: n }, (_, i) => e[i * n + j]!)),
+  );
+  const first = unit(longest(columns));
+  const image = moved(p, n, first);
+  const value = inner(first, image);
+  const rest = combined(image, first, -value);
+  if (length(rest) <= 1e-9) return { value, vector: first, roundness: 0 };
+  const second = unit(longest(columns.map((column) => combined(column, first, -inner(first, column)))));
+  // The walk in the plane, turned so that its diagonal is of equal numbers: then the axes of its ellipses are the basis.
+  const other = moved(p, n, second);
+  const [a, b, c, d] = [value, inner(first, other), inner(second, image), inner(second, other)];
+  const angle = Math.atan2(d - a, b + c) / 2;
+  const axes = [angle, angle + Math.PI / 2].map((own) =>
+    combined(first.map((v) => v * Math.cos(own)), second, Math.sin(own))
+  );
+  const outward = axes.map((axis, i) => Math.abs(inner(moved(p, n, axis), axes[1 - i]!)));
+  const long = outward[0]! < outward[1]! ? 0 : 1;
+  return {
+    value: (a + d) / 2,
+    vector: axes[long]!,
+    roundness: Math.sqrt(outward[long]! / outward[1 - long]!),
+  };
+}
+
+/**
+ * How far values are from being a mode of a walk, relative to it: ‖Px − θx‖, or of a pair, where x has to stay in a
+ * plane, ‖P²x − 2·Re μ·Px + |μ|²·x‖ over |μ|²; means taken out.
+ */
+export function denseModeResidual(p: Float64Array, n: number, values: Float64Array, turns: boolean): number {
+  const x = unit(centred(values));
+  const image = moved(p, n, x);
+  const theta = inner(x, image);
+  const rest = combined(image, x, -theta);
+  if (!turns) return length(rest) / Math.abs(theta);
+  // x and y are a basis of the plane that x spans with its image.
+  const [y, size] = [unit(rest), length(rest)];
+  const again = moved(p, n, y);
+  const [back, own] = [inner(x, again), inner(y, again)];
+  const away = length(combined(combined(again, x, -back), y, -own));
+  return size * away / Math.abs(theta * own - size * back);
+}
+
+function moved(p: Float64Array, n: number, x: Float64Array): Float64Array {
+  return centred(rowSums(p.map((v, at) => v * x[at % n]!), n));
+}
+
+function centred(x: Float64Array): Float64Array {
+  const mean = x.reduce((sum, v) => sum + v, 0) / x.length;
+  return x.map((v) => v - mean);
+}
+
+function combined(x: Float64Array, y: Float64Array, factor: number): Float64Array {
+  return x.map((v, i) => v + factor * y[i]!);
+}
+
+function inner(x: Float64Array, y: Float64Array): number {
+  return x.reduce((sum, v, i) => sum + v * y[i]!, 0);
+}
+
+function length(x: Float64Array): number {
+  return Math.sqrt(inner(x, x));
+}
+
+function unit(x: Float64Array): Float64Array {
+  const size = length(x);
+  return x.map((v) => v / size);
+}
+
+function longest(columns: readonly Float64Array[]): Float64Array {
+  return columns.reduce((most, own) => length(own) > length(most) ? own : most);
 }
 
 /**
@@ -345,7 +415,7 @@ export function denseSecond(p: Float64Array, n: number): { value: number; vector
  * inside the segment, symmetrised (Meila and Shi), scaled so that the nodes' own
  * weights w = π/d average 1, d the share of each row that stays inside.
  */
-export function denseFlow(p: Float64Array, n: number): { flow: Dense; second: Float64Array; value: number } {
+export function denseFlow(p: Float64Array, n: number): { flow: Dense; walk: Dense; second: WalkMode } {
   const d = rowSums(p, n);
   const inner = p.map((v, at) => v / d[Math.floor(at / n)]!);
   const pi = denseStationary(inner, n);
@@ -356,8 +426,7 @@ export function denseFlow(p: Float64Array, n: number): { flow: Dense; second: Fl
   for (let i = 0; i < n; i++) {
     for (let j = 0; j < n; j++) flow[i * n + j] = (w[i]! * p[i * n + j]! + w[j]! * p[j * n + i]!) / 2;
   }
-  const { value, vector } = denseSecond(inner, n);
-  return { flow, second: vector, value };
+  return { flow, walk: inner, second: denseSecond(inner, n) };
 }
 
 /** Global minimum cut by Stoer and Wagner, O(n³). */
