@@ -52,7 +52,13 @@ function ncutOf(a: Float64Array, n: number, left: Uint32Array, right: Uint32Arra
   return cut / (weight(left, left) + cut) + cut / (weight(right, right) + cut);
 }
 
-const settings: CutSettings = { steps: 1, stop: { kind: "manc-ncut" }, maxSegments: 0, minPart: 1 };
+const settings: CutSettings = {
+  steps: 1,
+  solver: "factor",
+  stop: { kind: "manc-ncut" },
+  maxSegments: 0,
+  minPart: 1,
+};
 
 function sameGrouping(labels: Uint16Array, group: Uint16Array): boolean {
   const seen = new Map<number, number>();

@@ -186,7 +186,7 @@ Deno.test("cutOnDevice() tells NCut, threshold, residual and scores as float64 d
   const a = adjacency(matrix, n, 2);
   await withDevice(async (device) => {
     const walk = await device.fromDense(matrix, n);
-    const result = await cutOnDevice(walk, SETTINGS);
+    const result = await cutOnDevice(walk, { ...SETTINGS, solver: "factor" });
     walk.release();
     assert(result, `seed ${seed}`);
     const { tree, labels, scores, segments, stats } = result.segmentation;
@@ -355,11 +355,12 @@ Deno.test("cutOnDevice() lets history move the threshold, and keeps the sides of
   const matrix = blockWalk(n, 4, seed);
   await withDevice(async (device) => {
     const walk = await device.fromDense(matrix, n);
-    const cold = await cutOnDevice(walk, SETTINGS);
+    const settings: CutSettings = { ...SETTINGS, solver: "factor" };
+    const cold = await cutOnDevice(walk, settings);
     assert(cold, `seed ${seed}`);
     const { ncut } = cold.segmentation.tree[0]!;
     const at = (factor: number): CutSettings => ({
-      ...SETTINGS,
+      ...settings,
       stop: { kind: "ncut", threshold: ncut * factor },
     });
     const segmentsOf = async (factor: number, last?: CutState) => {

@@ -412,3 +412,27 @@ Deno.test("what the host cuts by exact products it cuts from one readback of M, 
     }
   });
 });
+
+Deno.test("cutWalk() cuts walks of fewer than 256 nodes by exact products, with one readback, unless a factor is asked for", async () => {
+  const seed = newSeed();
+  await withDevice(async (device) => {
+    for (
+      const [n, solver] of [[3, "auto"], [90, "auto"], [255, "auto"], [256, "auto"], [90, "factor"]] as const
+    ) {
+      for (const steps of [1, 2]) {
+        const message = `seed ${seed}, n ${n}, k ${steps}, ${solver}`;
+        const walk = await device.fromDense(blockWalk(n, Math.min(n, 4), seed), n);
+        const before = device.counters.readbacks;
+        const { segmentation: { stats, labels } } = await cutWalk(walk, { ...SETTINGS, steps, solver });
+        const taken = device.counters.readbacks - before;
+        const small = n < 256 && solver === "auto";
+        assertEquals(stats.solver, small ? "operator" : "factor", message);
+        if (solver === "auto") assertEquals(taken, 1, message);
+        const expected = await cutFrame(walk, { ...SETTINGS, steps, solver });
+        walk.release();
+        assertEquals(expected.segmentation.stats.solver, stats.solver, message);
+        assertLessOrEqual(0.999, adjustedRand(labels, expected.segmentation.labels), message);
+      }
+    }
+  });
+});

@@ -273,7 +273,7 @@ export const segmentCommand = defineCommand({
       name: "solver",
       kind: "choice",
       choices: ["auto", "factor", "operator"],
-      help: "low rank and certified, or exact products",
+      help: "low rank and certified, or exact products (auto: where those cost less, and below 256 nodes)",
       default: "auto",
       group: "Segmentation",
     },

@@ -39,7 +39,10 @@ export interface CutSettings extends GrowSettings {
    * and 4.1). The last two are cut by exact products.
    */
   readonly adjacency?: "dot" | "cosine" | "walk";
-  /** `"auto"`, the default, takes the factor where it holds {@linkcode ENOUGH_TRACE} of the trace. */
+  /**
+   * `"auto"`, the default, takes the factor where it holds {@linkcode ENOUGH_TRACE} of the trace, of
+   * {@linkcode LEAST_FACTORED} nodes or more.
+   */
   readonly solver?: "auto" | "factor" | "operator";
   /** Whether P^k (section 3.2) is formed or P applied k times; default the cheaper by counted cost (see {@linkcode withPower}). */
   readonly power?: Power;
@@ -47,9 +50,13 @@ export interface CutSettings extends GrowSettings {
   readonly thresholds?: number;
 }
 
-/** Whether the settings ask for what only exact products give. */
-export function needsExact({ adjacency = "dot", solver, stop }: CutSettings): boolean {
-  return adjacency !== "dot" || solver === "operator" || needsCuts(stop);
+/** Nodes from which a factor may be a saving: of fewer its columns are hardly less than all of M. */
+const LEAST_FACTORED = 256;
+
+/** Whether a walk of `n` nodes is cut by exact products from the start: they are asked for, or cost less. */
+export function takesExact({ adjacency = "dot", solver = "auto", stop }: CutSettings, n: number): boolean {
+  if (adjacency !== "dot" || needsCuts(stop)) return true;
+  return solver === "operator" || solver === "auto" && n < LEAST_FACTORED;
 }
 
 /** What the next frame starts from. */
@@ -95,7 +102,7 @@ export async function withPower(
   if (steps === 1) return await cut(walk, settings);
   const held = last?.basis && { rank: last.basis.length / walk.n, leaves: leafCount(last.tree) };
   // Exact products form what they need by themselves.
-  const exact = needsExact(settings) || last?.exact === true && settings.solver !== "factor";
+  const exact = takesExact(settings, walk.n) || last?.exact === true && settings.solver !== "factor";
   const chosen = power ?? (exact ? "apply" : cheaperPower(walk.n, steps, expectedVectors(walk.n, held)));
   if (chosen === "apply") return await cut(walk, settings);
   const formed = await form(steps);
@@ -122,7 +129,7 @@ async function cutOnce(walk: Walk, settings: CutSettings, last: CutState | undef
   const age = last ? last.age + 1 : 0;
   const { solver = "auto" } = settings;
   // A stream whose factor was too small once is not asked again until it starts anew.
-  if (needsExact(settings) || solver === "auto" && last?.exact) {
+  if (takesExact(settings, walk.n) || solver === "auto" && last?.exact) {
     return await cutExactly(tally, settings, last);
   }
   const estimated = last?.factor

@@ -12,7 +12,7 @@ import type { Walk } from "../../walk/walk.ts";
 import { BLOCK_ALIGNMENT } from "../../walk/webgpu/kernels.ts";
 import { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
 import { judge } from "../certify.ts";
-import { type CutSettings, type CutState, needsExact, walkScores } from "../cut_frame.ts";
+import { type CutSettings, type CutState, takesExact, walkScores } from "../cut_frame.ts";
 import { COLD_RESIDUAL, confirmTree, failuresOf, isBlurred, WARM_RESIDUAL } from "../confirm.ts";
 import { ENOUGH_TRACE, type Factor, PROBES, sketchFactor } from "../factor.ts";
 import { cutsOf, labelNodes, leavesOf } from "../grow.ts";
@@ -78,7 +78,7 @@ async function cutWithin(
   spent = 0,
 ): Promise<DeviceCut | undefined> {
   const { solver = "auto" } = settings;
-  if (needsExact(settings) || (solver === "auto" && last?.exact)) {
+  if (takesExact(settings, walk.n) || (solver === "auto" && last?.exact)) {
     return await cutExactlyOnDevice(walk, settings, last);
   }
   const tally = new Tally(walk);

@@ -11,7 +11,7 @@
  */
 import type { Walk } from "../../walk/walk.ts";
 import { WebGpuWalk } from "../../walk/webgpu/walk_device.ts";
-import { type CutResult, type CutSettings, type CutState, needsExact } from "../cut_frame.ts";
+import { type CutResult, type CutSettings, type CutState, takesExact } from "../cut_frame.ts";
 import { cutWalk } from "../cut_walk.ts";
 import { cheaperPower, expectedVectors, type Power } from "../power.ts";
 import type { PassChain } from "./cut_on_device.ts";
@@ -46,7 +46,7 @@ export class CutTurn implements PassChain {
     if (before) await before.#started.promise;
     const turn = new CutTurn(walk, settings);
     const last = before && before.#running;
-    if (!last || !(walk instanceof WebGpuWalk) || needsExact(settings)) return turn;
+    if (!last || !(walk instanceof WebGpuWalk) || takesExact(settings, walk.n)) return turn;
     const power = powerAhead(settings, walk.n, { rank: last.rank, leaves: before.#leaves });
     if (!power) return turn;
     if (power === "form") turn.#formed = await walk.power(settings.steps);
