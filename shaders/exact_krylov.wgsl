@@ -1,9 +1,9 @@
 // What the steps of exact products share: directions of a segment's Krylov space, each orthogonal to those before
 // it and to a known vector, and the course of a step.
 //
-// Put behind `exact_types.wgsl` and before a step, which says what is known() at a position; how to guess() the first
-// direction and take() an image; what of a direction is to_be_given() to the product; whether the vector is_found(),
-// how directions combine() to it, and how to verify() it by its own image.
+// Put behind `exact_types.wgsl` and `workgroup_total.wgsl`, and before a step, which says what is known() at a
+// position; how to guess() the first direction and take() an image; what of a direction is to_be_given() to the
+// product; whether the vector is_found(), how directions combine() to it, and how to verify() it by its own image.
 // Bindings: 3 segments; 10 Krylov bases [STEPS + 1, n]; 39 iterates; 40 progress; 41 gates, declared by the step.
 // Workgroup: 256 threads, one segment. Cost: 4·j + 1 reads of the segment's part of a vector at direction j.
 
@@ -14,32 +14,9 @@ const IDLE = 0xffffffffu;
 var<workgroup> entry: u32;
 // ‖known‖².
 var<workgroup> whole: f32;
-var<workgroup> parts: array<vec4f, 256>;
-var<workgroup> few: array<vec4f, 16>;
 // Of the known vector, then of the Krylov vectors: those of a pass, and of both.
 var<workgroup> coefficients: array<f32, 52>;
 var<workgroup> along: array<f32, 52>;
-// Of the directions in the vector found.
-var<workgroup> weights: array<f32, 48>;
-
-// Sums over the workgroup.
-fn total(value: vec4f, thread: u32) -> vec4f {
-  parts[thread] = value;
-  workgroupBarrier();
-  if (thread < 16u) {
-    var sum = vec4f();
-    for (var i = 0u; i < rolled(16u); i++) {
-      sum += parts[i * 16u + thread];
-    }
-    few[thread] = sum;
-  }
-  workgroupBarrier();
-  var sum = vec4f();
-  for (var i = 0u; i < rolled(16u); i++) {
-    sum += few[i];
-  }
-  return sum;
-}
 
 // Direction v − 1 at a position; 0 is the known vector.
 fn direction(v: u32, position: u32) -> f32 {

@@ -43,6 +43,8 @@ const VANISHING = 1e-6;
 // Noise in a start that is guessed, so that no eigenvector is out of reach.
 const SPICE = 0.1;
 
+// Of the directions in the vector found.
+var<workgroup> weights: array<f32, 48>;
 // θ and ‖Bx − θx‖ of the vector found.
 var<workgroup> found: vec2f;
 var<workgroup> alpha: array<f32, 48>;

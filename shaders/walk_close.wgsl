@@ -8,6 +8,7 @@
 //
 // The residual is 1 where the directions ended before a vector had stayed good enough.
 //
+// Put behind `workgroup_total.wgsl`.
 // Bindings: 2 order; 3 segments; 12 pairs; 13 values by node; 17 state; 36 M_ii; 38 R, the rows' weights w by node;
 // 39 iterates and 40 progress of the right vectors; 45 flow [3, n]. Workgroup: 256 threads, one segment. Dispatch: segments.
 // Cost: five reads of the segment's part of a vector.
@@ -26,20 +27,6 @@
 // Largest ‖w·d − Mᵀw‖₁ as a share of Σ w·d: above it the state is not stationary.
 const TOLERANCE = 3e-5;
 const LEAST_THETA = 1e-3;
-
-var<workgroup> parts: array<vec4f, 256>;
-
-fn total(value: vec4f, thread: u32) -> vec4f {
-  parts[thread] = value;
-  workgroupBarrier();
-  for (var half = rolled(128u); half > 0u; half /= 2u) {
-    if (thread < half) { parts[thread] += parts[thread + half]; }
-    workgroupBarrier();
-  }
-  let sum = parts[0];
-  workgroupBarrier();
-  return sum;
-}
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {

@@ -64,7 +64,7 @@ var<workgroup> recurrence: array<vec3f, 48>;
 // Multipliers and exchanges of the elimination of H − μ.
 var<workgroup> factors: array<vec2f, 48>;
 var<workgroup> exchanged: array<u32, 48>;
-// z in terms of the directions; `weights` are its real parts.
+// z in terms of the directions.
 var<workgroup> modes: array<vec2f, 48>;
 // The largest real eigenvalue, and the share of the last direction in its vector.
 var<workgroup> real_mode: vec2f;
@@ -197,7 +197,7 @@ fn shifted(s: u32, row: u32, column: u32, mu: vec2f) -> vec2f {
 // A pivot that can be divided by.
 fn pivot_of(value: vec2f) -> vec2f { return select(value, vec2f(1e-9, 0.0), dot(value, value) < 1e-18); }
 
-// `modes` and `weights`: the eigenvector z of H's first `count` rows at μ by inverse iteration, by one thread.
+// `modes`: the eigenvector z of H's first `count` rows at μ by inverse iteration, by one thread.
 // Returns ‖(H − μ)·z‖.
 fn hessenberg_vector(s: u32, count: u32, mu: vec2f) -> f32 {
   var shrunk = 0.0;
@@ -244,10 +244,7 @@ fn hessenberg_vector(s: u32, count: u32, mu: vec2f) -> f32 {
   var turn = vec2f();
   for (var i = 0u; i < count; i++) { turn += times(modes[i], modes[i]); }
   let angle = -0.5 * atan2(turn.y, turn.x);
-  for (var i = 0u; i < count; i++) {
-    modes[i] = times(modes[i], vec2f(cos(angle), sin(angle)));
-    weights[i] = modes[i].x;
-  }
+  for (var i = 0u; i < count; i++) { modes[i] = times(modes[i], vec2f(cos(angle), sin(angle))); }
   return shrunk;
 }
 
@@ -332,6 +329,7 @@ fn slowness(s: u32, count: u32, thread: u32) -> f32 {
     grown = select(2.0 * grown + more, more, step == 0u);
     workgroupBarrier();
   }
+  storageBarrier();
   return 2.0 * exp(rate) - 1.0;
 }
 
@@ -391,7 +389,7 @@ fn is_small(error: f32, theta: f32) -> bool {
 // The vector found, in the place of the new direction: to be multiplied itself.
 fn combine(s: u32, segment: Segment, count: u32, thread: u32) {
   // The first direction is the guess, so its weight says which way the right vector points.
-  let turned = select(1.0, -1.0, !left && weights[0] < 0.0);
+  let turned = select(1.0, -1.0, !left && modes[0].x < 0.0);
   var sums = vec4f();
   for (var i = thread; i < segment.size; i += 256u) {
     let position = segment.begin + i;

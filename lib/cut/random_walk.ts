@@ -375,8 +375,8 @@ async function slowestMode(
   const vector = valuesOf(best.parts);
   deflate(vector);
   // A mode has no sign; the first direction, which the start gave, lends it one.
-  if (dot(vector, first ?? begin) < 0) { for (let i = 0; i < m; i++) vector[i] = -vector[i]!; }
-  return { theta: best.theta, residual: best.residual, vector };
+  const sign = dot(vector, first ?? begin) < 0 ? -1 : 1;
+  return { theta: best.theta, residual: best.residual, vector: vector.map((v) => sign * v) };
 }
 
 /** A mode of B as a basis has it. */
@@ -434,7 +434,7 @@ function alone({ parts, images }: RitzMode): [basis: Float64Array[], images: Flo
   return [scaled(parts), scaled(images)];
 }
 
-/** The vector of a mode, or of a pair the longest real part of its own without its mean. */
+/** The vector of a mode, or of a pair the longest real part that its vector has without its mean. */
 function valuesOf([re, im]: readonly Float64Array[]): Float64Array {
   if (!im) return re!;
   const [x, y] = [re!, im].map((part) => {
@@ -443,6 +443,7 @@ function valuesOf([re, im]: readonly Float64Array[]): Float64Array {
   });
   return turned(x!, y!)[0];
 }
+
 function combine(vectors: readonly Float64Array[], weights: Float64Array): Float64Array {
   const out = new Float64Array(vectors[0]!.length);
   weights.forEach((weight, j) => addTo(out, vectors[j]!, weight));

@@ -23,6 +23,7 @@ import exactTypesCode from "../../../shaders/exact_types.wgsl" with { type: "tex
 import refineOpenCode from "../../../shaders/refine_open.wgsl" with { type: "text" };
 import walkCloseCode from "../../../shaders/walk_close.wgsl" with { type: "text" };
 import walkStepCode from "../../../shaders/walk_step.wgsl" with { type: "text" };
+import totalCode from "../../../shaders/workgroup_total.wgsl" with { type: "text" };
 import { type Precision, withTypes } from "../../walk/webgpu/kernels.ts";
 import { MOST_REFINEMENTS, OUT_OF_REACH, REFINED_RESIDUAL } from "../refined_solver.ts";
 import {
@@ -36,6 +37,9 @@ import {
   sortKernel,
   SWEEP,
 } from "./kernels.ts";
+
+/** What a step of exact products follows. */
+const STEP = exactTypesCode + totalCode + exactKrylovCode;
 
 /** Closes a recursion by exact products that nothing calls for. */
 export const gateKernel = plainKernel("exact gate", exactGateCode, ["nextGroups", "weak"]);
@@ -149,7 +153,7 @@ export function roundKernels(
   ]);
   if (adjacency === "walk") return [inside, { ...columns, side: 1 }, walkStep(0), walkStep(1)];
   const step = {
-    ...plainKernel("exact step", exactTypesCode + exactKrylovCode + exactStepCode, [
+    ...plainKernel("exact step", STEP + exactStepCode, [
       "order",
       "segments",
       "krylov",
@@ -170,7 +174,7 @@ export function roundKernels(
 }
 
 function walkStep(side: 0 | 1): RoundKernel {
-  const kernel = plainKernel("walk step", exactTypesCode + exactKrylovCode + walkStepCode, [
+  const kernel = plainKernel("walk step", STEP + walkStepCode, [
     "order",
     "segments",
     "krylov",
@@ -184,7 +188,7 @@ function walkStep(side: 0 | 1): RoundKernel {
   return { ...kernel, groups: "segments", side };
 }
 
-const walkCloseKernel = kernel("walk close", exactTypesCode + walkCloseCode, "segments", [
+const walkCloseKernel = kernel("walk close", exactTypesCode + totalCode + walkCloseCode, "segments", [
   "order",
   "segments",
   "pairs",
