@@ -44,10 +44,15 @@ function signed(value: number): number[] {
 const vector = (items: readonly Code[]): number[] => [...unsigned(items.length), ...items.flat()];
 const sized = (bytes: Code): number[] => [...unsigned(bytes.length), ...bytes];
 const section = (id: number, body: Code): number[] => [id, ...sized(body)];
+const limits = (shared?: number): number[] => shared ? [0x03, 0x00, ...unsigned(shared)] : [0x00, 0x00];
 const name = (text: string): number[] => sized([...new TextEncoder().encode(text)]);
 
-/** The module of some functions over a memory of any size, which it imports as `env.memory`. */
-export function wasmModule(functions: readonly WasmFunction[]): Uint8Array<ArrayBuffer> {
+/**
+ * The module of some functions over a memory, which it imports as `env.memory`.
+ *
+ * @param shared most pages of a memory that threads share; else one of any size.
+ */
+export function wasmModule(functions: readonly WasmFunction[], shared?: number): Uint8Array<ArrayBuffer> {
   const integers = (count: number) => vector(Array.from({ length: count }, () => [I32]));
   return Uint8Array.from([
     ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
@@ -55,7 +60,7 @@ export function wasmModule(functions: readonly WasmFunction[]): Uint8Array<Array
       1,
       vector(functions.map((f) => [FUNCTION, ...integers(f.parameters), ...integers(f.results)])),
     ),
-    ...section(2, vector([[...name("env"), ...name("memory"), 0x02, 0x00, 0x00]])),
+    ...section(2, vector([[...name("env"), ...name("memory"), 0x02, ...limits(shared)]])),
     ...section(3, vector(functions.map((_, i) => unsigned(i)))),
     ...section(7, vector(functions.map((f, i) => [...name(f.name), 0x00, ...unsigned(i)]))),
     ...section(

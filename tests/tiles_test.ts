@@ -49,6 +49,39 @@ Deno.test("TileMemory.multiply() is the reference's product, for A and Aᵀ of a
   }
 });
 
+Deno.test("TileMemory makes large products with helpers, bit for bit those of one thread, whenever they wake", async () => {
+  const seed = freshSeed();
+  const alone = new TileMemory();
+  const helped = new TileMemory(2);
+  for (let round = 0; round < 12; round++) {
+    const n = 1030 + (seed + 97 * round) % 300;
+    const columns = [1, 9, 130][round % 3]!;
+    const values = gaussian(n * n, seed + round);
+    const block = gaussian(n * columns, seed + n);
+    const products = [alone, helped].map((memory) => {
+      const a = memory.matrix(values, n, n);
+      const b = memory.panels(block, n, columns);
+      const found = [false, true].map((transposed) => {
+        const c = memory.multiply(a, transposed, b);
+        const product = memory.read(c);
+        memory.free(c);
+        return product;
+      });
+      memory.free(a);
+      memory.free(b);
+      return found;
+    });
+    const message = `n ${n}, columns ${columns}, seed ${seed}`;
+    assertEquals(products[1], products[0], message);
+    const expected = multiply(values, n, block, columns, true);
+    assertLessOrEqual(relativeError(products[1]![1]!, expected), 2e-6, message);
+    // Some products find them asleep, and some closed.
+    if (round % 4 === 2) await new Promise((resolve) => setTimeout(resolve, 120));
+    if (round === 5) helped.close();
+  }
+  helped.close();
+});
+
 Deno.test("TileMemory.allocate() gives regions apart from each other and uses freed ones again", () => {
   const seed = freshSeed();
   const memory = new TileMemory();

@@ -6,7 +6,8 @@
  *
  * @module
  */
-import { padded, PANEL, TileMemory } from "../walk/cpu/tiles.ts";
+import { PANEL } from "../walk/cpu/tile_product.ts";
+import { padded, TileMemory } from "../walk/cpu/tiles.ts";
 
 /** Where blocks are multiplied; nothing stays in it from one call to the next. */
 const memory = new TileMemory();

@@ -37,11 +37,12 @@ export type TileModule = Readonly<
   Record<`${"rows" | "columns"}${typeof TALL | typeof LOW}`, TileKernel>
 >;
 
-/** Instantiates the kernels over a memory. */
+/** Instantiates the kernels over a memory; one that threads share has room for {@linkcode MOST_PAGES}. */
 export function instantiateTiles(memory: WebAssembly.Memory): TileModule {
+  const shared = memory.buffer instanceof SharedArrayBuffer ? MOST_PAGES : undefined;
   // Fused multiply-add is a later addition to the instruction set; its rounding is the better one.
-  const fused = moduleBytes(true);
-  return wasm.instantiate(WebAssembly.validate(fused) ? fused : moduleBytes(false), memory);
+  const fused = moduleBytes(true, shared);
+  return wasm.instantiate(WebAssembly.validate(fused) ? fused : moduleBytes(false, shared), memory);
 }
 
 /** Most pages of 64 KiB that the memory may have: all that 32 bits address. */
@@ -104,10 +105,11 @@ function countDown(local: number, by: number, body: Code): Code {
   return wasm.repeatWhile(wasm.tee(local, wasm.subtract(get(local), integer(by))), body);
 }
 
-function moduleBytes(fused: boolean): Uint8Array<ArrayBuffer> {
+function moduleBytes(fused: boolean, shared: number | undefined): Uint8Array<ArrayBuffer> {
   return wasm.wasmModule(
     (["rows", "columns"] as const).flatMap((layout) =>
       [TALL, LOW].map((height) => tileKernel(layout, height, fused))
     ),
+    shared,
   );
 }

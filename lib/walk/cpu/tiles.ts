@@ -8,26 +8,24 @@
  * @module
  */
 import { WalkcutError } from "../../errors.ts";
-import { instantiateTiles, LOW, MOST_PAGES, TALL, type TileModule } from "./tile_module.ts";
+import { instantiateTiles, LOW, MOST_PAGES, type TileModule } from "./tile_module.ts";
+import { makePart, PANEL, partCount, type TileProduct } from "./tile_product.ts";
+import { TileTeam } from "./tile_team.ts";
 
 const PAGE = 65_536;
 const ALIGNMENT = 64;
 
-/** Columns of a panel. */
-export const PANEL = 8;
-
 /** Rows and summed lengths are padded with zeros to a multiple of this. */
 const PADDING = 8;
 
-/** Length of the sum at a time: a panel's part of it and four rows of A lie in the first cache. */
+/** Length of a Gram matrix's sum at a time. */
 const DEPTH = 512;
+
+/** Numbers of A, a panel each, from which a product is shared with other threads: half a millisecond of one. */
+const WORTH_SHARING = 2 ** 20;
 
 /** Panels at a time: their parts of the sum lie in the second cache. */
 const PANELS = 16;
-
-/** Length of a transposed product's sum at a time, and tiles along it: their part of A lies in the second cache. */
-const TRANSPOSED_DEPTH = 256;
-const TRANSPOSED_TILES = 21;
 
 /** Numbers that a row or a summed length takes up. */
 export function padded(length: number): number {
@@ -48,13 +46,6 @@ function copyRow(from: Float32Array, source: number, to: Float32Array, target: n
   } else {
     for (let c = 0; c < count; c++) to[target + c] = from[source + c]!;
   }
-}
-
-/** Rows of a padded height that tall tiles cover; low ones do the rest. */
-function tallRows(height: number): number {
-  let tall = height;
-  while (tall % TALL > 0) tall -= LOW;
-  return tall;
 }
 
 /** Numbers from one row of a matrix to the next: not a power of two, where a column would share few lines of the cache. */
@@ -107,11 +98,26 @@ function partsOf({ at, rows, columns }: Panels, first = 0, width = columns): Pan
 
 /** WebAssembly's memory with the kernels that work on it. Whoever allocates a region frees it. */
 export class TileMemory {
-  readonly #memory = new WebAssembly.Memory({ initial: 1, maximum: MOST_PAGES });
-  readonly #tiles: TileModule = instantiateTiles(this.#memory);
+  readonly #memory: WebAssembly.Memory;
+  readonly #tiles: TileModule;
+  readonly #team: TileTeam | undefined;
   /** Free regions in order of address, in f32. */
   readonly #free: { at: number; length: number }[] = [{ at: 0, length: PAGE / 4 }];
-  #view = this.#whole();
+  #view: Float32Array<ArrayBuffer>;
+
+  /** @param helpers threads that share large products, until {@linkcode close}. */
+  constructor(helpers = 0) {
+    const shared = helpers > 0;
+    this.#memory = new WebAssembly.Memory({ initial: 1, maximum: MOST_PAGES, shared });
+    this.#tiles = instantiateTiles(this.#memory);
+    this.#team = shared ? new TileTeam(this.#memory, this.#tiles, helpers) : undefined;
+    this.#view = this.#whole();
+  }
+
+  /** Ends the helpers. */
+  close(): void {
+    this.#team?.close();
+  }
 
   /** The memory as numbers; valid until the next allocation. */
   get numbers(): Float32Array<ArrayBuffer> {
@@ -332,12 +338,24 @@ export class TileMemory {
     const c = this.emptyPanels(transposed ? a.columns : a.rows, b.columns);
     this.numbers.fill(0, c.at, c.at + c.length);
     const count = Math.ceil(b.columns / PANEL);
+    const [rows, columns] = [padded(a.rows), padded(a.columns)];
+    const [inner, height] = transposed ? [rows, columns] : [columns, rows];
     for (let first = 0; first < count; first += PANELS) {
-      const last = Math.min(count, first + PANELS);
-      if (transposed) this.#multiplyTransposed(a, b, c, first, last);
-      else this.#multiplyPlain(a, b, c, first, last);
+      this.#make({
+        transposed,
+        ...{ a: a.at, stride: a.stride, inner, height },
+        b: b.at + first * inner * PANEL,
+        c: c.at + first * height * PANEL,
+        panels: Math.min(PANELS, count - first),
+      });
     }
     return c;
+  }
+
+  #make(product: TileProduct): void {
+    const { inner, height, panels } = product;
+    if (this.#team && inner * height * panels >= WORTH_SHARING) return this.#team.make(product);
+    for (let part = 0; part < partCount(product); part++) makePart(this.#tiles, product, part);
   }
 
   /** A·B as a new matrix, some panels of columns at a time. */
@@ -372,49 +390,6 @@ export class TileMemory {
       out.set(numbers.subarray(at + i * stride, at + i * stride + columns), i * columns);
     }
     return out;
-  }
-
-  #multiplyPlain(a: TileMatrix, b: Panels, c: Panels, first: number, last: number): void {
-    const inner = padded(a.columns);
-    const height = padded(a.rows);
-    const step = a.stride * 4;
-    const [bNext, cNext] = [inner * PANEL * 4, height * PANEL * 4];
-    for (let k = 0; k < inner; k += DEPTH) {
-      const depth = Math.min(DEPTH, inner - k);
-      const right = (b.at + (first * inner + k) * PANEL) * 4;
-      const run = (row: number, rows: typeof TALL | typeof LOW) => {
-        const left = (a.at + row * a.stride + k) * 4;
-        const out = (c.at + (first * height + row) * PANEL) * 4;
-        this.#tiles[`rows${rows}`](left, step, right, out, depth, last - first, 0, bNext, cNext);
-      };
-      const tall = tallRows(height);
-      for (let row = 0; row < tall; row += TALL) run(row, TALL);
-      for (let row = tall; row < height; row += LOW) run(row, LOW);
-    }
-  }
-
-  #multiplyTransposed(a: TileMatrix, b: Panels, c: Panels, first: number, last: number): void {
-    const inner = padded(a.rows);
-    const height = padded(a.columns);
-    const step = a.stride * 4;
-    const tall = tallRows(height);
-    for (let k = 0; k < inner; k += TRANSPOSED_DEPTH) {
-      const depth = Math.min(TRANSPOSED_DEPTH, inner - k);
-      const run = (from: number, to: number, rows: typeof TALL | typeof LOW) => {
-        if (to <= from) return;
-        for (let p = first; p < last; p++) {
-          const left = (a.at + k * a.stride + from) * 4;
-          const right = (b.at + (p * inner + k) * PANEL) * 4;
-          const out = (c.at + (p * height + from) * PANEL) * 4;
-          const kernel = this.#tiles[`columns${rows}`];
-          kernel(left, step, right, out, depth, (to - from) / rows, rows * 4, 0, rows * PANEL * 4);
-        }
-      };
-      for (let column = 0; column < tall; column += TRANSPOSED_TILES * TALL) {
-        run(column, Math.min(tall, column + TRANSPOSED_TILES * TALL), TALL);
-      }
-      run(tall, height, LOW);
-    }
   }
 
   /** Makes the memory larger; returns the position of a hole that is large enough. */

@@ -21,12 +21,15 @@ export async function createCpuWalkDevice(): Promise<WalkDevice> {
   return new CpuWalkDevice(await loadRuntime("cpu"));
 }
 
+/** Threads that share a product: with more of them it waits for memory. */
+const MOST_THREADS = 8;
+
 /** Graphs of one runtime, each opened once, and the memory that walks lie in. */
 class CpuWalkDevice implements WalkDevice {
   readonly kind = "cpu";
   readonly description = "CPU";
   readonly #sessions = new Map<string, Promise<Ort.InferenceSession>>();
-  readonly #memory = new TileMemory();
+  readonly #memory = new TileMemory(Math.min(navigator.hardwareConcurrency, MOST_THREADS) - 1);
 
   constructor(private readonly ort: typeof Ort) {}
 
@@ -66,6 +69,7 @@ class CpuWalkDevice implements WalkDevice {
   async close(): Promise<void> {
     for (const session of this.#sessions.values()) await (await session).release();
     this.#sessions.clear();
+    this.#memory.close();
   }
 
   #hold(matrix: Float32Array<ArrayBuffer>, n: number): Walk {
