@@ -358,7 +358,8 @@ fn is_found(s: u32, segment: Segment, count: u32, size: f32, thread: u32) -> boo
   var most = theta;
   if (!left) { most = slowness(s, count, thread); }
   if (thread == 0u) {
-    let overtaken = most > theta + SLACK;
+    // A θ beyond the slowest mode is none: Laguerre's method may end anywhere where the rightmost are pairs.
+    let overtaken = !left && !(abs(most - theta) <= SLACK);
     var mu = vec2f(theta, 0.0);
     var pair = mu;
     if (overtaken) {

@@ -32,7 +32,7 @@ const LINGER = 50;
 
 /** Threads and their control block. */
 export class TileTeam {
-  readonly #control: Int32Array;
+  #control: Int32Array = new Int32Array();
   readonly #helpers: Worker[] = [];
   #product = 0;
 
@@ -41,9 +41,7 @@ export class TileTeam {
     private readonly memory: WebAssembly.Memory,
     private readonly tiles: TileModule,
     private readonly helpers: number,
-  ) {
-    this.#control = new Int32Array(new SharedArrayBuffer(4 * (ASLEEP + helpers)));
-  }
+  ) {}
 
   /** Makes a product; all of it is there when this returns. */
   make(product: TileProduct): void {
@@ -68,6 +66,9 @@ export class TileTeam {
   }
 
   #start(): void {
+    if (this.#helpers.length > 0) return;
+    // A block of their own: what was ended may still be on its way out.
+    this.#control = new Int32Array(new SharedArrayBuffer(4 * (ASLEEP + this.helpers)));
     while (this.#helpers.length < this.helpers) {
       const worker = new Worker(new URL("./tile_worker.ts", import.meta.url), { type: "module" });
       // Without it the others make its parts.

@@ -125,6 +125,7 @@ export class TileMemory {
     return this.#view;
   }
 
+  /** Of a memory that is shared as well; nothing but copies of it leaves this module. */
   #whole(): Float32Array<ArrayBuffer> {
     return new Float32Array(this.#memory.buffer as ArrayBuffer);
   }
