@@ -16,7 +16,6 @@ import {
   densePower,
   denseResidual,
   denseSweep,
-  MOST_ROUND,
 } from "./reference/dense.ts";
 import { freshSeed, randomWalkMatrix } from "./reference/graphs.ts";
 import { checkPartition } from "./reference/partition_check.ts";
@@ -47,9 +46,8 @@ function reference(matrix: Float32Array, n: number, k: number, kind: Kind): Expe
     const best = denseSweep(weights, n, denseFiedler(weights, n).y).ncut;
     return { weights, best, residual: (y) => denseResidual(weights, n, y) };
   }
-  const { flow, walk, second: { vector, roundness } } = denseFlow(power, n);
-  // The two axes of a circle are a tie.
-  if (roundness > MOST_ROUND) return undefined;
+  const { flow, walk, second: { vector, roundness, isClear } } = denseFlow(power, n);
+  if (!isClear) return undefined;
   const residual = (y: ArrayLike<number>) => denseModeResidual(walk, n, Float64Array.from(y), roundness > 0);
   return { weights: flow, best: denseSweep(flow, n, vector).ncut, residual };
 }

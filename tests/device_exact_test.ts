@@ -28,6 +28,7 @@ import {
 } from "./device_matrices.ts";
 import {
   denseAdjacency,
+  denseAlignment,
   denseFiedler,
   denseFlow,
   denseModeResidual,
@@ -36,7 +37,7 @@ import {
   denseResidual,
   denseSweep,
   denseTotal,
-  MOST_ROUND,
+  LONG,
   submatrix,
 } from "./reference/dense.ts";
 import { randomWalkMatrix } from "./reference/graphs.ts";
@@ -194,15 +195,15 @@ Deno.test("cutExactlyOnDevice() finds each segment's cut by the random walk as d
       for (const { id, nodes, parts, node } of cutsIn(found)) {
         const message = `seed ${seed}, round ${round}, n ${n}, k ${steps}, node ${id}`;
         const inner = submatrix(m, n, nodes);
-        const { flow, walk, second: { vector, value, roundness } } = denseFlow(inner, nodes.length);
+        const { flow, walk, second: { vector, value, roundness, isClear } } = denseFlow(inner, nodes.length);
         const x = Float64Array.from(nodes, (i) => found.state.tree.nodes[id]!.vector[i]!);
         assertLessOrEqual(denseModeResidual(walk, nodes.length, x, roundness > 0), 1e-4, message);
         assertAlmostEquals(node.ncut, denseNcut(flow, nodes.length, parts), 2e-5, `${message}: NCut`);
         const threshold = denseTotal(flow, nodes.length) / (nodes.length - 1);
         assertAlmostEquals(node.threshold, threshold, 1e-4 * threshold, `${message}: T`);
-        // The two axes of a circle are a tie.
-        if (roundness > MOST_ROUND) continue;
+        if (!isClear) continue;
         if (roundness > 0) pairs++;
+        if (roundness < LONG) assertLessOrEqual(1 - 1e-5, denseAlignment(x, vector), `${message}: axis`);
         held++;
         assertAlmostEquals(1 - node.lambda2, value, 1e-5, message);
         const best = denseSweep(flow, nodes.length, vector).ncut;

@@ -3,13 +3,14 @@ import { globalMinCut } from "../lib/cut/min_cut.ts";
 import { RandomWalkSolver } from "../lib/cut/random_walk.ts";
 import { AppliedSource, FormedSource } from "../lib/cut/segment_walk.ts";
 import {
+  denseAlignment,
   denseFlow,
   denseModeResidual,
   denseNcut,
   densePower,
   denseSweep,
   denseTotal,
-  MOST_ROUND,
+  LONG,
   rowSums,
   stoerWagner,
   submatrix,
@@ -57,17 +58,21 @@ async function checkRound(
       if (m < 2) return;
       const message = `seed ${seed}, round ${round}, k ${k}, ${kind}, segment ${s} of ${m}`;
       const inner = submatrix(power, n, nodes);
-      const { flow, walk: inside, second: { vector, value, roundness } } = denseFlow(inner, m);
+      const { flow, walk: inside, second: { vector, value, roundness, isClear } } = denseFlow(inner, m);
       assertAlmostEquals(proposal.total, denseTotal(flow, m), 1e-3 * m, `${message}: T`);
       const places = new Map(Array.from(nodes, (node, i) => [node, i]));
       const left = new Set(Array.from(proposal.left, (node) => places.get(node)!));
       assertAlmostEquals(proposal.ncut, denseNcut(flow, m, left), 1e-3, `${message}: its own NCut`);
-      // The two axes of a circle are a tie.
-      if (roundness > MOST_ROUND) return;
+      if (!isClear) return;
       held++;
+      const values = Float64Array.from(proposal.vector);
       if (roundness > 0) pairs++;
+      if (roundness > 0 && roundness < LONG) {
+        const alignment = denseAlignment(values, vector);
+        assert(alignment >= 1 - 1e-5, `${message}: ${alignment} along the longer axis`);
+      }
       assert(proposal.residual <= 1e-4, `${message}: residual ${proposal.residual}`);
-      const error = denseModeResidual(inside, m, Float64Array.from(proposal.vector), roundness > 0);
+      const error = denseModeResidual(inside, m, values, roundness > 0);
       // Of a walk without structure θ is next to nothing, and relative to it nothing is small.
       assert(error * Math.min(1, Math.abs(value) / 1e-3) <= 1e-4, `${message}: ${error} from a mode`);
       assertAlmostEquals(

@@ -315,10 +315,16 @@ export interface WalkMode {
   readonly vector: Float64Array;
   /** Length of the imaginary part in that phase against that of the real one; 0 of a real mode. */
   readonly roundness: number;
+  /** Whether it can be told: no other mode is as slow, it is no circle, and not next to nothing. */
+  readonly isClear: boolean;
 }
 
-/** Roundness from which the axes of a mode are a tie. */
-export const MOST_ROUND = 0.98;
+/** Roundness from which the axes of a mode are a tie, and up to which nothing but the mode decides where they lie. */
+const MOST_ROUND = 0.98;
+export const LONG = 0.9;
+
+/** |Re μ| of a pair below which rounding has a part in it. */
+const LEAST_PAIR = 0.01;
 
 /**
  * Second right eigenvector of a row-stochastic matrix: the lazy walk (P + 1)/2 less its known part 1·πᵀ, squared
@@ -344,7 +350,7 @@ export function denseSecond(p: Float64Array, n: number): WalkMode {
   const image = moved(p, n, first);
   const value = inner(first, image);
   const rest = combined(image, first, -value);
-  if (length(rest) <= 1e-9) return { value, vector: first, roundness: 0 };
+  if (length(rest) <= 1e-9) return { value, vector: first, roundness: 0, isClear: true };
   const second = unit(longest(columns.map((column) => combined(column, first, -inner(first, column)))));
   // The walk in the plane, turned so that its diagonal is of equal numbers: then the axes of its ellipses are the basis.
   const other = moved(p, n, second);
@@ -353,12 +359,14 @@ export function denseSecond(p: Float64Array, n: number): WalkMode {
   const axes = [angle, angle + Math.PI / 2].map((own) =>
     combined(first.map((v) => v * Math.cos(own)), second, Math.sin(own))
   );
-  const outward = axes.map((axis, i) => Math.abs(inner(moved(p, n, axis), axes[1 - i]!)));
-  const long = outward[0]! < outward[1]! ? 0 : 1;
+  const outward = axes.map((axis, i) => inner(moved(p, n, axis), axes[1 - i]!));
+  const long = Math.abs(outward[0]!) < Math.abs(outward[1]!) ? 0 : 1;
+  // Not a number where the plane is of two real modes.
+  const roundness = Math.sqrt(-outward[long]! / outward[1 - long]!);
+  const isPlane = denseModeResidual(p, n, first, true) <= 1e-7;
   return {
-    value: (a + d) / 2,
-    vector: axes[long]!,
-    roundness: Math.sqrt(outward[long]! / outward[1 - long]!),
+    ...{ value: (a + d) / 2, vector: axes[long]!, roundness },
+    isClear: isPlane && roundness <= MOST_ROUND && Math.abs(a + d) / 2 >= LEAST_PAIR,
   };
 }
 
@@ -378,6 +386,11 @@ export function denseModeResidual(p: Float64Array, n: number, values: Float64Arr
   const [back, own] = [inner(x, again), inner(y, again)];
   const away = length(combined(combined(again, x, -back), y, -own));
   return size * away / Math.abs(theta * own - size * back);
+}
+
+/** |cos| of the angle between values without their mean and a mode's vector. */
+export function denseAlignment(values: Float64Array, vector: Float64Array): number {
+  return Math.abs(inner(unit(centred(values)), vector));
 }
 
 function moved(p: Float64Array, n: number, x: Float64Array): Float64Array {
